@@ -1,0 +1,1 @@
+"""A finite-state-machine runtime for agents."""
