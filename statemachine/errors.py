@@ -1,0 +1,125 @@
+"""One typed error for each cause; every message says what is wrong and what to write or do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a file something is.
+
+    Attributes:
+        file: The file's name as the user gave it.
+        line: Line, from 1; 0 when the file as a whole is meant.
+        column: Column, from 1.
+        source: Text of that line, without its end.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 1
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a declaration.
+
+    Attributes:
+        code: Stable rule code, such as ``SM110``.
+        message: What is wrong and what to write instead.
+        place: Where.
+        path: Keys from the top of the declaration to the fault.
+        severity: ``error`` or ``warning``.
+    """
+
+    code: str
+    message: str
+    place: Place
+    path: tuple[str | int, ...] = ()
+    severity: str = "error"
+
+    def render(self) -> str:
+        """Return ``file:line:col: error[CODE]: message`` with the source line and a caret below it."""
+        place = self.place
+        where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
+        text = f"{where}: {self.severity}[{self.code}]: {self.message}"
+        if place.source:
+            # Tabs are kept so that the caret stands below the same column as in an editor.
+            margin = "".join("\t" if c == "\t" else " " for c in place.source[: place.column - 1])
+            text += f"\n    {place.source}\n    {margin}^"
+        return text
+
+    def as_json(self) -> dict[str, object]:
+        """Return the finding as plain data."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": self.place.file,
+            "line": self.place.line,
+            "column": self.place.column,
+            "path": list(self.path),
+        }
+
+
+class StateMachineError(Exception):
+    """Base of every error that this package raises on purpose; its text is meant for the user."""
+
+
+class InvalidMachine(StateMachineError):
+    """A declaration is wrong; ``findings`` lists everything that is."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(f.render() for f in self.findings))
+
+
+class InvalidReference(StateMachineError):
+    """A reference such as ``tools.py:check`` does not lead to a usable Python object."""
+
+
+class InvalidExpression(StateMachineError):
+    """An expression does not compile; ``column`` is where in its text, from 1."""
+
+    def __init__(self, message: str, column: int = 1) -> None:
+        self.column = column
+        super().__init__(message)
+
+
+class InvalidInput(StateMachineError):
+    """The inputs given to a new run, or to an event, do not fit what is declared."""
+
+
+class UnknownEvent(StateMachineError):
+    """An event that the machine does not declare was sent to a run."""
+
+
+class EventRefused(StateMachineError):
+    """The run's current state does not take the event, or no guard lets it pass."""
+
+
+class UnknownRun(StateMachineError):
+    """No stored run has this id, or more than one begins with it."""
+
+
+class RunOwned(StateMachineError):
+    """Another live process owns the run."""
+
+
+class LeaseLost(StateMachineError):
+    """The run was taken over: this process's epoch or sequence number is no longer the stored one."""
+
+
+class StoreUnusable(StateMachineError):
+    """The store cannot be opened, read or written, or is newer than this code."""
+
+
+class OutputUnwritable(StateMachineError):
+    """A result could not be written where the user asked."""
+
+
+class MissingExtra(StateMachineError):
+    """An optional dependency is not installed; the message names the extra."""

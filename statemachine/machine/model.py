@@ -1,0 +1,379 @@
+"""What a machine is: plain, frozen data with one digest. A declaration never runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+import rfc8785
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from statemachine.machine.duration import Duration
+
+FailureClass = Literal[
+    "transient",
+    "rate_limited",
+    "stale_data",
+    "permission",
+    "data_error",
+    "contract",
+    "timeout",
+    "in_doubt",
+    "fatal",
+    "unknown",
+]
+"""The class that each failed call gets exactly one of."""
+
+FAILURE_CLASSES: tuple[FailureClass, ...] = get_args(FailureClass)
+REPEATABLE: tuple[FailureClass, ...] = ("transient", "rate_limited", "timeout")
+"""Failure classes after which the identical call may succeed; only these may be retried by a policy."""
+
+OPERATOR = "operator"
+"""The owner of a context field that is given when the run starts."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a name is lower case letters, digits and _, and begins with a letter")
+    return text
+
+
+def _dotted(text: str) -> str:
+    if not _DOTTED.fullmatch(text):
+        raise ValueError("a name is lower case words of letters, digits and _, joined by dots")
+    return text
+
+
+def _event(text: str) -> str:
+    return text if text == "*" else _dotted(text)
+
+
+def _line(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+DottedName = Annotated[str, AfterValidator(_dotted)]
+EventName = Annotated[str, AfterValidator(_event)]
+Text = Annotated[str, AfterValidator(_line)]
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+
+
+class Part(BaseModel):
+    """Base of every part of a declaration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ContextField(Part):
+    """One typed field of the context.
+
+    Attributes:
+        type: ``str``, ``list[str]``, ``str | None``, ``path``, ``tools.py:Verdict``, …
+        owner: Who may write it: ``operator`` (an input of the run) or the states that save into it.
+        default: Its value from the start; without one the field is unknown until it is written.
+        fresh_for: How long a value counts as fresh, in seconds; without it, for ever.
+        summary: What it means.
+    """
+
+    type: Text
+    owner: Annotated[
+        tuple[Name, ...],
+        BeforeValidator(
+            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=str | tuple[Name, ...]
+        ),
+        Field(min_length=1),
+    ]
+    default: Any = None
+    fresh_for: Duration | None = None
+    summary: Text | None = None
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a default is declared; it may be null."""
+        return "default" in self.model_fields_set
+
+
+class Limits(Part):
+    """What ends any run of the machine.
+
+    Attributes:
+        steps: Transitions that a run may take.
+        calls: Tool calls that a run may make, retries included.
+        elapsed: Seconds from the start of the run.
+        cost: For each unit (``usd``, ``tokens``, …), how much a run may spend.
+        otherwise: The final state for a limit, or an unanswered event, that no transition takes; without
+            it the machine's only ``final: failed`` state.
+    """
+
+    steps: Count = 1000
+    calls: Count | None = None
+    elapsed: Duration | None = None
+    cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    otherwise: Name | None = None
+
+
+class Backoff(Part):
+    """A wait that grows: ``initial * factor ** (n - 1)`` seconds the n-th time, at most ``cap``.
+
+    The names are those of Temporal's and Step Functions' retry policies, shortened.
+    """
+
+    initial: Duration = 1.0
+    factor: Annotated[float, Field(ge=1, le=100)] = 2.0
+    cap: Duration = 60.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Backoff:
+        if self.cap < self.initial:
+            raise ValueError("cap is shorter than initial")
+        return self
+
+    def seconds(self, n: int) -> float:
+        """Return the n-th wait in seconds, n from 1."""
+        # Past 64 doublings any factor above 1 has met the cap; larger powers would overflow.
+        return float(min(self.cap, self.initial * self.factor ** min(n - 1, 64)))
+
+
+class Retry(Backoff):
+    """How a tool's call is repeated after one class of failure.
+
+    Attributes:
+        max: Retries after the first try.
+        jitter: ``full`` waits a share of the back-off that is fixed by the call's key; ``none`` waits all.
+    """
+
+    max: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    jitter: Literal["full", "none"] = "full"
+
+
+class Tool(Part):
+    """A tool and the contract that decides what its failures and crashes lead to.
+
+    Attributes:
+        python: ``file.py:function`` beside the machine, or ``package.module:function``.
+        shell: A command; ``{name}`` in a word is replaced by that input. No shell reads it.
+        effect: ``read`` leaves the world as it was; ``write`` does not.
+        reversibility: Of a write: ``full``, ``partial`` or ``none``.
+        idempotent: The same key may be sent twice without doing it twice. A read always is.
+        probe: A read tool that takes ``key`` and says whether the call with that key happened.
+        timeout: Seconds that one call may take.
+        failures: Exception name, errno name or exit status to failure class.
+        retry: For a failure class, how often and when the call is repeated.
+        input: Types of a shell tool's inputs; a Python tool's are those of its function.
+        output: Type of a shell tool's output: ``str`` is its standard output, any other is read as JSON.
+        summary: What it does.
+    """
+
+    python: Text | None = None
+    shell: Annotated[tuple[str, ...], Field(min_length=1)] | Text | None = None
+    effect: Literal["read", "write"]
+    reversibility: Literal["full", "partial", "none"] | None = None
+    idempotent: bool | None = None
+    probe: DottedName | None = None
+    timeout: Duration = 60.0
+    failures: dict[str, FailureClass] = {}
+    retry: dict[FailureClass, Retry] = {}
+    input: dict[Name, Text] = {}
+    output: Text | None = None
+    summary: Text | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Tool:
+        if (self.python is None) == (self.shell is None):
+            raise ValueError("write exactly one of python: or shell:")
+        if self.python is not None and (self.input or self.output):
+            raise ValueError("a python tool's input and output are the types of its function")
+        if self.effect == "write" and self.reversibility is None:
+            raise ValueError("a write declares its reversibility: full, partial or none")
+        if self.effect == "write" and self.idempotent is None:
+            raise ValueError("a write declares idempotent: true or false")
+        if self.effect == "read" and (self.reversibility or self.idempotent is not None or self.probe):
+            raise ValueError("reversibility, idempotent and probe belong to a write")
+        for failure in self.retry:
+            if failure not in REPEATABLE:
+                raise ValueError(
+                    f"retry after {failure} would repeat the identical call; only {', '.join(REPEATABLE)} may be"
+                )
+        return self
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a call that may have happened can be made again under its key."""
+        return self.effect == "read" or bool(self.idempotent)
+
+    @property
+    def irreversible(self) -> bool:
+        """Whether nothing undoes it."""
+        return self.reversibility == "none"
+
+
+class PythonGuard(Part):
+    """A guard that is a pure Python function; only machines declared in Python have one."""
+
+    python: Text
+
+
+class Transition(Part):
+    """One way out of a state.
+
+    Attributes:
+        to: The target state.
+        when: The guard: a CEL expression, or a function in a machine declared in Python.
+        resets: States whose attempts fall to zero when the transition is taken.
+    """
+
+    to: Name
+    when: Text | PythonGuard | None = None
+    resets: tuple[Name, ...] = ()
+
+
+def _transitions(value: Any) -> Any:
+    if isinstance(value, str):
+        return ({"to": value},)
+    return (value,) if isinstance(value, Mapping | Transition) else value
+
+
+Transitions = Annotated[
+    tuple[Transition, ...],
+    BeforeValidator(_transitions, json_schema_input_type=Name | Transition | tuple[Transition, ...]),
+    Field(min_length=1),
+]
+OnEvents = dict[EventName, Transitions]
+
+
+def _save(value: Any) -> Any:
+    return {value: "output"} if isinstance(value, str) else value
+
+
+def _wait(value: Any) -> Any:
+    return {"initial": value, "factor": 1, "cap": value} if isinstance(value, str | int | float) else value
+
+
+class State(Part):
+    """A state. It calls a tool (``do``), waits for an event (only ``on``), waits for time (``wait``),
+    leaves at once by guard (``always``), or is final.
+
+    Attributes:
+        do: The tool to call on entry.
+        arguments: ``with``: the tool's inputs as expressions over the context; those left out are taken
+            from the context fields of the same name.
+        save: The field that takes the tool's output, or fields with a path into it (``output.part``).
+        sufficient: A guard over ``output`` and the context: is a valid answer enough? If not, the call
+            fails with ``data_error``.
+        wait: Seconds to wait, or a back-off that grows with the state's attempts.
+        always: Transitions to take at once.
+        on: Transitions by event.
+        attempts: How often the state may be entered.
+        exhausted: Where one more entry goes.
+        timeout: Seconds from entry after which the event ``timeout`` is raised.
+        final: The outcome; a final state ends the run.
+        output: Of a final state: the run's output, as expressions over the context.
+        reason: Of a final state: why, as an expression over the context that gives text.
+        summary: What it is for.
+    """
+
+    do: DottedName | None = None
+    arguments: Annotated[dict[Name, Text], Field(alias="with")] = {}
+    save: Annotated[
+        dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
+    ] = {}
+    sufficient: Text | None = None
+    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = None
+    always: Transitions | None = None
+    on: OnEvents = {}
+    attempts: Count | None = None
+    exhausted: Name | None = None
+    timeout: Duration | None = None
+    final: Literal["succeeded", "failed"] | None = None
+    output: dict[Name, Text] = {}
+    reason: Text | None = None
+    summary: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> State:
+        kinds = [k for k in ("do", "wait", "always", "final") if getattr(self, k) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"a state is one thing; this one has {' and '.join(kinds)}")
+        if not kinds and not self.on:
+            raise ValueError("write one of do, wait, always, final, or on: with the events it waits for")
+        if self.do is None and (self.arguments or self.save or self.sufficient):
+            raise ValueError("with, save and sufficient belong to a state that calls a tool (do:)")
+        if self.final is None and (self.output or self.reason):
+            raise ValueError("output and reason belong to a final state")
+        if self.final is not None and (self.on or self.attempts or self.timeout):
+            raise ValueError("a final state has no on, attempts or timeout")
+        if self.always is not None and (self.on or self.timeout):
+            raise ValueError("a state with always leaves at once: it takes no events and has no timeout")
+        if (self.attempts is None) != (self.exhausted is None):
+            raise ValueError("attempts and exhausted go together: how often, and where one more entry goes")
+        return self
+
+    @property
+    def kind(self) -> Literal["call", "wait", "choice", "final", "event"]:
+        """What the state does."""
+        if self.do is not None:
+            return "call"
+        if self.wait is not None:
+            return "wait"
+        if self.always is not None:
+            return "choice"
+        return "event" if self.final is None else "final"
+
+
+class Declaration(Part):
+    """A whole machine as data.
+
+    Attributes:
+        machine: Its name.
+        version: Its version, any text.
+        summary: What it does, in a line.
+        context: The typed fields that a run carries.
+        events: Events that come from outside, each with the types of its payload.
+        limits: What ends any run.
+        tools: The tools that states may call.
+        initial: The state a run starts in.
+        on: Transitions by event from every state that is not final, after the state's own.
+        states: The states.
+    """
+
+    machine: Name
+    version: Text
+    summary: Text | None = None
+    context: dict[Name, ContextField] = {}
+    events: dict[DottedName, dict[Name, Text]] = {}
+    limits: Limits = Limits()
+    tools: dict[DottedName, Tool] = {}
+    initial: Name
+    on: OnEvents = {}
+    states: Annotated[dict[Name, State], Field(min_length=1)]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the declaration as plain JSON data without what is left at its default."""
+        # exclude_unset keeps a declared `default: null`; exclude_defaults makes two spellings of one
+        # machine equal. They differ only for ContextField.default, which is put back here.
+        data = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, field in self.context.items():
+            if field.has_default and field.default is None:
+                data["context"][name]["default"] = None
+        return data
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON (RFC 8785) of :meth:`as_data`, in hexadecimal."""
+        return hashlib.sha256(rfc8785.dumps(self.as_data())).hexdigest()
+
+    @property
+    def otherwise(self) -> str:
+        """The final state for limits and for what no transition answers."""
+        if self.limits.otherwise is not None:
+            return self.limits.otherwise
+        return next(name for name, state in self.states.items() if state.final == "failed")
