@@ -54,7 +54,6 @@ runs = Table(
     Column("snapshot", Text, nullable=False),
 )
 
-# Without a rowid SQLite keeps one tree, not a table and an index: one page less to write in each step.
 records = Table(
     "records",
     metadata,
@@ -65,7 +64,6 @@ records = Table(
     Column("body", Text, nullable=False),
     Column("prev", String, nullable=False),
     Column("hash", String, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 blobs = Table(

@@ -49,7 +49,6 @@ def upgrade() -> None:
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("prev", sa.String, nullable=False),
         sa.Column("hash", sa.String, nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "blobs",
