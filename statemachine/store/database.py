@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from ..errors import StoreUnusable
+from .schema import VERSION_TABLE
 
 #: Execution option: the transaction writes, so it takes the one write lock before it reads.
 WRITING = "statemachine_writing"
@@ -46,7 +47,7 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
 
     Args:
         where: A SQLite file's path, or a URL.
-        create: Whether a SQLite file (and its folder) that is not there may be made.
+        create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
         busy_timeout: Seconds to wait for another program's lock.
 
     Raises:
@@ -63,7 +64,7 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
             raise StoreUnusable("a database in memory keeps no runs; name a file")
         _check_file(Path(name), create)
         engine = create_engine(url, paramstyle="named")
-        _prepare(engine, busy_timeout)
+        _prepare(engine, name, create, busy_timeout)
         return engine, name
     if url.get_backend_name() == "postgresql":
         return create_engine(url), url.render_as_string(hide_password=True)
@@ -86,7 +87,7 @@ def _check_file(path: Path, create: bool) -> None:
             raise StoreUnusable(f"{target} is read-only; make it writable, or name another than {path}")
 
 
-def _prepare(engine: Engine, busy_timeout: float) -> None:
+def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> None:
     """Set up every connection of a SQLite engine, by the events that SQLAlchemy documents for it."""
 
     @event.listens_for(engine, "connect")
@@ -97,6 +98,12 @@ def _prepare(engine: Engine, busy_timeout: float) -> None:
             "wal_autocheckpoint": _CHECKPOINT_PAGES,
         }
         connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
+        # Before anything is changed in it: another program's database stays as it is.
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        if not tables and not create:
+            raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
+        if tables and VERSION_TABLE not in tables:
+            raise StoreUnusable(f"{name} is another program's database ({tables[0]}, …); name another file")
         _switch_to_wal(connection, time.monotonic() + busy_timeout)
         for pragma, value in wanted.items():
             connection.execute(f"PRAGMA {pragma}={value}").fetchall()
@@ -132,11 +139,11 @@ def pragmas(connection: Connection) -> dict[str, str | int]:
 
 
 @contextmanager
-def reported(name: str, busy_timeout: float) -> Iterator[None]:
+def reported(engine: Engine, name: str, busy_timeout: float) -> Iterator[None]:
     """Turn what the database itself refuses into StoreUnusable; a broken constraint is passed on as it is."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
         cause: Any = error.orig if isinstance(error, DBAPIError) else error
         # Subclasses of DatabaseError other than this one mean that the statement was wrong.
         if type(cause).__name__ not in ("OperationalError", "DatabaseError"):
