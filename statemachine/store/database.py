@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,34 +90,39 @@ def _check_file(path: Path, create: bool) -> None:
 def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> None:
     """Set up every connection of a SQLite engine, by the events that SQLAlchemy documents for it."""
 
+    wanted = _PRAGMAS | {"busy_timeout": round(busy_timeout * 1000), "wal_autocheckpoint": _CHECKPOINT_PAGES}
+
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        wanted = _PRAGMAS | {
-            "busy_timeout": round(busy_timeout * 1000),
-            "wal_autocheckpoint": _CHECKPOINT_PAGES,
-        }
-        connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
-        # Before anything is changed in it: another program's database stays as it is.
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        if not tables and not create:
-            raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
-        if tables and VERSION_TABLE not in tables:
-            raise StoreUnusable(f"{name} is another program's database ({tables[0]}, …); name another file")
-        _switch_to_wal(connection, time.monotonic() + busy_timeout)
-        for pragma, value in wanted.items():
-            connection.execute(f"PRAGMA {pragma}={value}").fetchall()
-            found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-            if found != value:
-                raise StoreUnusable(
-                    f"the database cannot be made safe: PRAGMA {pragma} is {found} and must be {value}; "
-                    "put it on a local disk"
-                )
+        with ExitStack() as undo:
+            undo.callback(connection.close)
+            connection.isolation_level = None  # the driver begins nothing by itself
+            connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
+            _check_tables(connection, name, create)
+            _switch_to_wal(connection, time.monotonic() + busy_timeout)
+            for pragma, value in wanted.items():
+                connection.execute(f"PRAGMA {pragma}={value}").fetchall()
+                found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+                if found != value:
+                    raise StoreUnusable(
+                        f"{name} cannot be kept safe: PRAGMA {pragma} is {found} and must be {value}; "
+                        "put it on a local disk"
+                    )
+            undo.pop_all()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get(WRITING, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _check_tables(connection: sqlite3.Connection, name: str, create: bool) -> None:
+    """Refuse a database that is not ours before anything is changed in it."""
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if not tables and not create:
+        raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
+    if tables and VERSION_TABLE not in tables:
+        raise StoreUnusable(f"{name} is another program's database ({tables[0]}, …); name another file")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, deadline: float) -> None:

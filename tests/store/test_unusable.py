@@ -202,9 +202,11 @@ def test_a_store_that_is_there_opens_without_alembic(database: Path) -> None:
 def test_migrations_make_the_tables_that_the_code_knows(database: Path) -> None:
     """What Alembic's scripts build is what is declared, and their versions are those accepted."""
     Store.open(database).close()
-    with create_engine(f"sqlite:///{database}").connect() as connection:
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
     config = Config()
     config.set_main_option("script_location", str(Path(statemachine.store.__file__).with_name("migrations")))
     script = ScriptDirectory.from_config(config)
