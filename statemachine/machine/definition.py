@@ -52,7 +52,7 @@ class Action:
     sufficient: Guard | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definition:
     """A declaration, resolved.
 

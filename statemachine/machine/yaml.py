@@ -65,9 +65,8 @@ def _locate(loc: Iterable[int | str], kind: str, data: Any) -> tuple[Key, str]:
     absent = str(loc[-1]) if kind == "missing" and loc else ""
     path: Key = ()
     for part in loc:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+        inside = range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()
+        if part in inside:
             data, path = data[part], (*path, part)
     return path, absent
 
@@ -82,6 +81,7 @@ def _take_out(data: Any, path: Key, absent: str, damaged: set[Key]) -> None:
     numbers = [i for i, part in enumerate(path) if isinstance(part, int)]
     path = path[: numbers[0]] if numbers else path
     damaged.add(path)
+    part: str | int
     for part in path[:-1]:
         data = data.get(part, {})
     data.pop(path[-1], None)
