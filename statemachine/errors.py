@@ -123,3 +123,7 @@ class OutputUnwritable(StateMachineError):
 
 class MissingExtra(StateMachineError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+class InvalidValue(StateMachineError):
+    """A value cannot be written to the journal, because it is not plain JSON data."""
