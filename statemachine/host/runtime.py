@@ -203,6 +203,11 @@ class Runtime:
                 raise EventRefused(_refusal(definition, stored.state, event, receipt))
         return await self._post(run, event, given, by)
 
+    def payload_types(self, run: str, event: str) -> Mapping[str, Any]:
+        """Return the types of what an event carries; empty when the run's machine declares no such event."""
+        stored = self.store.load(self.store.find(run))
+        return pinned(self.store, stored.machine).payloads.get(event, {})
+
     async def cancel(self, run: str, *, by: str = "") -> RunView:
         """Cancel a run, wherever it is.
 
