@@ -5,24 +5,24 @@ from __future__ import annotations
 import networkx as nx
 
 from statemachine.errors import Finding
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import Definition, Path
 
 
-def graph_of(definition: Definition) -> nx.MultiDiGraph:
-    """Return the graph of a machine: an edge for each transition, exhausted state and unanswered event."""
+def graph_of(definition: Definition) -> nx.DiGraph[str]:
+    """Return the graph of a machine: an edge for each pair of states that a transition, or an exhausted state,
+    leads from and to."""
     declared = definition.declaration
-    graph = nx.MultiDiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(declared.states)
     for name, state in declared.states.items():
         if state.final is not None:
             continue
         for edges in (*definition.edges[name].values(), *definition.everywhere.values()):
             for edge in edges:
-                graph.add_edge(name, edge.target, event=edge.event)
+                graph.add_edge(name, edge.target)
         if state.exhausted is not None:
             # Whoever would enter the state once too often arrives there instead.
-            graph.add_edge(name, state.exhausted, event="exhausted")
-        graph.add_edge(name, declared.otherwise, event="otherwise")
+            graph.add_edge(name, state.exhausted)
     return graph
 
 
@@ -33,14 +33,13 @@ def check(definition: Definition) -> list[Finding]:
     """
     declared = definition.declaration
     graph = graph_of(definition)
-    reachable = nx.descendants(graph, declared.initial) | {declared.initial}
-    wanted = nx.MultiDiGraph((a, b) for a, b, event in graph.edges(data="event") if event != "otherwise")
-    wanted.add_nodes_from(graph)
+    # A limit, or an event that nothing answers, leads to the machine's `otherwise` state from anywhere.
+    reachable = nx.descendants(graph, declared.initial) | {declared.initial, declared.otherwise}
     ending = {name for name, state in declared.states.items() if state.final is not None}
-    ending |= {name for final in tuple(ending) for name in nx.ancestors(wanted, final)}
+    ending |= {name for final in tuple(ending) for name in nx.ancestors(graph, final)}
     findings = []
     for name, state in declared.states.items():
-        path = ("states", name)
+        path: Path = ("states", name)
         if name not in reachable:
             message = f"no transition leads to `{name}`; lead one there or remove the state"
             findings.append(Finding("SM201", message, definition.locate(path, True, 0), path))

@@ -59,12 +59,10 @@ def check(
     results: list[tuple[str, Definition | None, Sequence[Finding]]] = []
     for file in files:
         try:
-            definition = load(file)
-            findings = examine(definition)
+            loaded = load(file)
+            results.append((file, loaded, examine(loaded)))
         except InvalidMachine as error:
             results.append((file, None, error.findings))
-        else:
-            results.append((file, definition, findings))
     wrong = sum(f.severity == "error" for _, _, findings in results for f in findings)
     if as_json:
         say_json(
