@@ -15,9 +15,9 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from statemachine.clock import Clock, SystemClock
-from statemachine.errors import EventRefused, InvalidInput, RunOwned, UnknownEvent
+from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownEvent
 from statemachine.host.driver import Driver, Observer
-from statemachine.host.owner import is_dead, this_process
+from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
 from statemachine.host.sealing import sealed
 from statemachine.host.view import RunView, restore, view_of
@@ -67,12 +67,13 @@ class Runtime:
         self.clock: Clock = clock or SystemClock()
         self.observer = observer
         self.stopping = asyncio.Event()
-        self.owner = this_process()
+        self.owner = new_owner()
         self.follow = follow
         base = Path(DEFAULT_DB) if "://" in place else Path(place)
         self._work = base.resolve().parent / "work"
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
+        self._driven: set[str] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,6 +137,8 @@ class Runtime:
         stored = self.store.load(run)
         if stored.finished is not None:
             return view_of(stored, restore(self.store, stored))
+        if run in self._driven:
+            raise RunOwned(f"run {run} is driven by this process already")
         definition = pinned(self.store, stored.machine)
         epoch = self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead)
         stored = self.store.load(run)  # as the owner before left it
@@ -163,15 +166,22 @@ class Runtime:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run = driver.snapshot.run
+        self._driven.add(run)
         try:
             if call is not None:
                 driver.begin(call)
             await driver.drive()
-        finally:
-            if driver.snapshot.finished:
-                shutil.rmtree(self.folder_of(run), ignore_errors=True)
-            else:
+        except BaseException:
+            # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
+            with contextlib.suppress(StoreUnusable):
                 self.store.release(run, driver.epoch)
+            raise
+        finally:
+            self._driven.discard(run)
+        if driver.snapshot.finished:
+            shutil.rmtree(self.folder_of(run), ignore_errors=True)
+        else:
+            self.store.release(run, driver.epoch)
         return self.status(run)
 
     # Talking to runs
