@@ -287,7 +287,9 @@ class State(Part):
         dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
     ] = {}
     sufficient: Text | None = None
-    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = None
+    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = (
+        None
+    )
     always: Transitions | None = None
     on: OnEvents = {}
     attempts: Count | None = None
