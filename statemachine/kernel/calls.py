@@ -127,7 +127,7 @@ def _doubt(draft: Draft, call: PendingCall, event: str, *, ask: bool = True) -> 
 
 def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
     happened = event.payload.get("happened")
-    if happened is None and call.phase == "doubt":
+    if not isinstance(happened, bool) and (happened is not None or call.phase == "doubt"):
         return draft.refuse(RESOLVE, "noted")
     draft.add("call_resolved", {"key": call.key, "happened": happened, "by": event.by})
     if happened is None:

@@ -30,7 +30,9 @@ def chain(entries: list[tuple[float, str, str]], run: str = "r1") -> list[Record
 @given(
     TEXT,
     st.integers(0, 2**53 - 1),
-    st.floats(allow_nan=False, allow_infinity=False) | TIMES.map(lambda t: round(t, 6)) | st.integers(0, 9).map(float),
+    st.floats(allow_nan=False, allow_infinity=False)
+    | TIMES.map(lambda t: round(t, 6))
+    | st.integers(0, 9).map(float),
     TEXT,
     TEXT,
 )

@@ -50,7 +50,9 @@ def test_only_the_large_part_is_kept_apart() -> None:
 
 def test_a_record_with_a_large_body_brings_its_blob() -> None:
     """Sealing returns what bodies point to, to be stored along with them."""
-    (record,), blobs = seal("r1", genesis("r1", "m"), 0, 1.0, [("call_finished", {"output": "x" * BLOB_LIMIT})])
+    (record,), blobs = seal(
+        "r1", genesis("r1", "m"), 0, 1.0, [("call_finished", {"output": "x" * BLOB_LIMIT})]
+    )
     assert len(record.body) < 100
     assert decode(record.body, blobs.__getitem__) == {"output": "x" * BLOB_LIMIT}
 
