@@ -178,7 +178,7 @@ class Driver:
 
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
-        now = self._now()
+        now = made.at
         if made.entries or handled:
             commit = sealed(
                 self.definition,
