@@ -155,7 +155,8 @@ class Store(AbstractContextManager["Store"]):
             if status is None:
                 raise _unknown(run)
             if status in FINAL:
-                raise EventRefused(f"run {run} has ended ({status}) and takes no more events")
+                ended = f"{'was' if status == 'cancelled' else 'has'} {status}"
+                raise EventRefused(f"run {run} {ended} and takes no more events")
             if large:
                 connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
             posted = connection.execute(insert(inbox).values(run=run, event=event, payload=text, at=at))
