@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from statemachine.errors import Place
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
 from statemachine.machine.references import Folder
@@ -14,7 +15,9 @@ from statemachine.machine.signature import Signature
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
 
-Locate = Callable[..., Any]
+Path = tuple[str | int, ...]
+Locate = Callable[[Path, bool, int], Place]
+"""Finds the place of a path in the source: of its key if asked, ``offset`` characters into its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Definition:
         outputs: For each final state, its output expressions.
         reasons: For each final state that has one, its reason.
         payloads: For each external event, the types of its payload.
+        locate: Where a part of the declaration is written.
     """
 
     declaration: Declaration
@@ -81,6 +85,7 @@ class Definition:
     outputs: Mapping[str, Mapping[str, Expression]]
     reasons: Mapping[str, Expression]
     payloads: Mapping[str, Mapping[str, Any]]
+    locate: Locate
     _candidates: dict[tuple[str, str], tuple[Edge, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )

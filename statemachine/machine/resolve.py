@@ -10,16 +10,12 @@ from pydantic import ValidationError
 
 from statemachine.errors import Finding, InvalidExpression, InvalidMachine, InvalidReference, Place
 from statemachine.machine import types
-from statemachine.machine.definition import REFUSED, Action, Definition, Edge
+from statemachine.machine.definition import REFUSED, Action, Definition, Edge, Locate, Path
 from statemachine.machine.expressions import Expression, Guard, Scope, function_guard
 from statemachine.machine.model import FAILURE_CLASSES, OPERATOR, Declaration, PythonGuard, State, Transition
 from statemachine.machine.references import Folder, suggest
 from statemachine.machine.scopes import RESERVED, Scopes
 from statemachine.machine.signature import Signature, read_signature
-
-Path = tuple[str | int, ...]
-Locate = Callable[[Path, bool, int], Place]
-"""Finds the place of a path in the source: of its key if asked, ``offset`` characters into its value."""
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
 
@@ -125,6 +121,7 @@ class _Resolver:
             MappingProxyType(outputs),
             MappingProxyType(reasons),
             MappingProxyType(self.payloads),
+            self.locate,
         )
 
     def _type(self, path: Path, text: str) -> Any:

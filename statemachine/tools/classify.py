@@ -141,9 +141,8 @@ def _http_status(error: BaseException) -> int | None:
 def _retry_after(error: BaseException) -> float | None:
     value: Any = getattr(error, "retry_after", None)
     if value is None:
-        headers = getattr(error, "headers", None) or getattr(
-            getattr(error, "response", None), "headers", None
-        )
+        holder = error if hasattr(error, "headers") else getattr(error, "response", None)
+        headers: Any = getattr(holder, "headers", None)
         value = headers.get("Retry-After") if hasattr(headers, "get") else None
     try:
         return max(0.0, float(value)) if value is not None else None
