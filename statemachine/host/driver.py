@@ -39,10 +39,14 @@ Observer = Callable[[Definition, Step, float], None]
 class Services(Protocol):
     """What a driver needs of the runtime that it belongs to."""
 
-    store: Store
     clock: Clock
     stopping: asyncio.Event
     observer: Observer | None
+
+    @property
+    def store(self) -> Store:
+        """Where runs lie."""
+        ...
 
     async def commit(self, commit: Commit) -> None:
         """Store a step; raise LeaseLost when the run is another's by now."""
