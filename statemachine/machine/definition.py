@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,6 @@ from statemachine.machine.signature import Signature
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
-
-Locate = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
