@@ -137,7 +137,7 @@ def _summary(error: BaseException) -> str:
     message = re.sub(rf"{_PREFIX}_\w+\.|\s*\((?:most likely.*|/.*)\)$", "", str(error))
     text = f"{type(error).__name__}: {message}".rstrip(": ").splitlines()[0]
     if isinstance(error, SyntaxError):
-        return f"{text} ({Path(error.filename or '').name}:{error.lineno})"
+        return f"SyntaxError: {error.msg} ({Path(error.filename or '').name}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
     frames = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
     return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text

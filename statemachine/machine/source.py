@@ -22,8 +22,11 @@ from statemachine.machine.model import UNPRINTABLE
 from statemachine.machine.references import suggest
 from statemachine.machine.report import MOST, Keys
 
-LARGEST = 128 << 10
-"""Bytes that a machine file may have: over two thousand states, and what is read within a second."""
+LARGEST = 256 << 10
+"""Bytes that a machine file may have."""
+
+LONGEST = 10_000
+"""Keys and values that it may have: over a thousand states, and what is read within a second."""
 
 DEEPEST = 32
 """Levels that it may nest."""
@@ -140,8 +143,9 @@ def read_source(path: Path, shown: str) -> Source:
     except FileNotFoundError:
         near = [p.name for p in path.parent.glob("*.*")] if path.parent.is_dir() else []
         raise _refuse(shown, f"there is no such file{suggest(path.name, near)}") from None
-    except OSError as error:
-        raise _refuse(shown, f"the file cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise _refuse(shown, f"the file cannot be read: {reason}") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -186,9 +190,11 @@ class _Builder:
     def build(self, text: str) -> None:
         """Read all events, or those up to a fault after which the rest means nothing."""
         documents = 0
-        for event in self.yaml.parse(text):
+        for count, event in enumerate(self.yaml.parse(text)):
             fault = ""
-            if isinstance(event, ev.DocumentStartEvent):
+            if count > LONGEST:
+                fault = f"a machine has at most {LONGEST:,} keys and values"
+            elif isinstance(event, ev.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
                     self._fault("SM101", "one file holds one machine; remove the second document", event)
