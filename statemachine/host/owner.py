@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from functools import lru_cache
 
@@ -12,17 +13,17 @@ def _host() -> str:
     return socket.gethostname().replace(":", "-")
 
 
-def this_process() -> str:
-    """Return the name of this process as an owner: ``host:pid:start``."""
-    return f"{_host()}:{os.getpid()}:{_started(os.getpid())}"
+def new_owner() -> str:
+    """Return a name for an owner in this process: ``host:pid:start:token``."""
+    return f"{_host()}:{os.getpid()}:{_started(os.getpid())}:{secrets.token_hex(4)}"
 
 
 def is_dead(owner: str) -> bool:
-    """Return whether an owner is known to be gone: a process of this host that no longer runs."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")
-    if host != _host() or not rest.isdigit():
-        return False
-    return str(_started(int(rest))) != owner.rpartition(":")[2]
+    """Return whether an owner is known to be gone: it was a process of this host that no longer runs."""
+    match owner.split(":"):
+        case [host, pid, started, _] if host == _host() and pid.isdigit():
+            return str(_started(int(pid))) != started
+    return False
 
 
 def _started(pid: int) -> int | None:

@@ -15,9 +15,9 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from statemachine.clock import Clock, SystemClock
-from statemachine.errors import EventRefused, InvalidInput, RunOwned, UnknownEvent
+from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownEvent
 from statemachine.host.driver import Driver, Observer
-from statemachine.host.owner import is_dead, this_process
+from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
 from statemachine.host.sealing import sealed
 from statemachine.host.view import RunView, restore, view_of
@@ -67,12 +67,13 @@ class Runtime:
         self.clock: Clock = clock or SystemClock()
         self.observer = observer
         self.stopping = asyncio.Event()
-        self.owner = this_process()
+        self.owner = new_owner()
         self.follow = follow
         base = Path(DEFAULT_DB) if "://" in place else Path(place)
         self._work = base.resolve().parent / "work"
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
+        self._drivers: dict[str, Driver] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,6 +94,8 @@ class Runtime:
     def stop(self) -> None:
         """Ask all runs to stop at the next safe point; they stay resumable."""
         self.stopping.set()
+        for driver in self._drivers.values():
+            driver.wake()
 
     # Running
 
@@ -136,6 +139,8 @@ class Runtime:
         stored = self.store.load(run)
         if stored.finished is not None:
             return view_of(stored, restore(self.store, stored))
+        if run in self._drivers:
+            raise RunOwned(f"run {run} is driven by this process already")
         definition = pinned(self.store, stored.machine)
         epoch = self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead)
         stored = self.store.load(run)  # as the owner before left it
@@ -163,15 +168,22 @@ class Runtime:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run = driver.snapshot.run
+        self._drivers[run] = driver
         try:
             if call is not None:
                 driver.begin(call)
             await driver.drive()
-        finally:
-            if driver.snapshot.finished:
-                shutil.rmtree(self.folder_of(run), ignore_errors=True)
-            else:
+        except BaseException:
+            # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
+            with contextlib.suppress(StoreUnusable):
                 self.store.release(run, driver.epoch)
+            raise
+        finally:
+            del self._drivers[run]
+        if driver.snapshot.finished:
+            shutil.rmtree(self.folder_of(run), ignore_errors=True)
+        else:
+            self.store.release(run, driver.epoch)
         return self.status(run)
 
     # Talking to runs
@@ -202,6 +214,11 @@ class Runtime:
             if receipt.verdict != "taken":
                 raise EventRefused(_refusal(definition, stored.state, event, receipt))
         return await self._post(run, event, given, by)
+
+    def payload_types(self, run: str, event: str) -> Mapping[str, Any]:
+        """Return the types of what an event carries; empty when the run's machine declares no such event."""
+        stored = self.store.load(self.store.find(run))
+        return pinned(self.store, stored.machine).payloads.get(event, {})
 
     async def cancel(self, run: str, *, by: str = "") -> RunView:
         """Cancel a run, wherever it is.
@@ -250,6 +267,9 @@ class Runtime:
 
     async def _post(self, run: str, event: str, payload: Mapping[str, Any], by: str, **more: str) -> RunView:
         self.store.post(run, event, {"payload": dict(payload), "by": by, **more}, self.clock.now())
+        if run in self._drivers:
+            self._drivers[run].wake()
+            return self.status(run)
         try:
             return await self.resume(run)
         except RunOwned:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .encoding import BLOB_LIMIT, decode, encode
-from .record import Record, canonical, genesis, seal, verify
+from statemachine.journal.encoding import BLOB_LIMIT, decode, encode
+from statemachine.journal.record import Record, canonical, genesis, seal, verify
+from statemachine.journal.story import tell
 
-__all__ = ["BLOB_LIMIT", "Record", "canonical", "decode", "encode", "genesis", "seal", "verify"]
+__all__ = ["BLOB_LIMIT", "Record", "canonical", "decode", "encode", "genesis", "seal", "tell", "verify"]

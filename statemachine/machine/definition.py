@@ -9,6 +9,7 @@ from typing import Any
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
 from statemachine.machine.references import Folder
+from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature
 
 REFUSED = "failed.guard"
@@ -66,6 +67,7 @@ class Definition:
         outputs: For each final state, its output expressions.
         reasons: For each final state that has one, its reason.
         payloads: For each external event, the types of its payload.
+        locate: Where a part of the declaration is written.
     """
 
     declaration: Declaration
@@ -79,6 +81,7 @@ class Definition:
     outputs: Mapping[str, Mapping[str, Expression]]
     reasons: Mapping[str, Expression]
     payloads: Mapping[str, Mapping[str, Any]]
+    locate: Locate
     _candidates: dict[tuple[str, str], tuple[Edge, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -99,6 +99,7 @@ class _Resolver:
             MappingProxyType(outputs),
             MappingProxyType({n: r for n, r in reasons.items() if r is not None}),
             MappingProxyType(self.payloads),
+            report.locate,
         )
 
     def _type(self, path: Keys, text: str) -> Any:
