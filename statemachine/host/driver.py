@@ -152,6 +152,11 @@ class Driver:
         )
         stop.cancel()
 
+    def has_mail(self) -> bool:
+        """Return whether the run, where it stopped, can take an event that was posted to it."""
+        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
+        return next(self._takeable(posted), None) is not None
+
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
         now = time.monotonic()
