@@ -28,7 +28,7 @@ def test_an_event_posted_just_before_the_run_parks_is_taken(tmp_path: Path) -> N
 
     async def ring() -> str:
         async with Runtime(tmp_path / "runs.db") as runtime, Runtime(tmp_path / "runs.db") as other:
-            owned = []
+            owned: list[str] = []
 
             def observe(_: object, step: Any, __: float) -> None:
                 if step.snapshot.state == "listen" and not owned:
