@@ -73,7 +73,7 @@ class Runtime:
         self._work = base.resolve().parent / "work"
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
-        self._driven: set[str] = set()
+        self._drivers: dict[str, Driver] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,6 +94,8 @@ class Runtime:
     def stop(self) -> None:
         """Ask all runs to stop at the next safe point; they stay resumable."""
         self.stopping.set()
+        for driver in self._drivers.values():
+            driver.wake()
 
     # Running
 
@@ -137,7 +139,7 @@ class Runtime:
         stored = self.store.load(run)
         if stored.finished is not None:
             return view_of(stored, restore(self.store, stored))
-        if run in self._driven:
+        if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         definition = pinned(self.store, stored.machine)
         epoch = self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead)
@@ -166,7 +168,7 @@ class Runtime:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run = driver.snapshot.run
-        self._driven.add(run)
+        self._drivers[run] = driver
         try:
             if call is not None:
                 driver.begin(call)
@@ -177,7 +179,7 @@ class Runtime:
                 self.store.release(run, driver.epoch)
             raise
         finally:
-            self._driven.discard(run)
+            del self._drivers[run]
         if driver.snapshot.finished:
             shutil.rmtree(self.folder_of(run), ignore_errors=True)
         else:
@@ -269,6 +271,9 @@ class Runtime:
 
     async def _post(self, run: str, event: str, payload: Mapping[str, Any], by: str, **more: str) -> RunView:
         self.store.post(run, event, {"payload": dict(payload), "by": by, **more}, self.clock.now())
+        if run in self._drivers:
+            self._drivers[run].wake()
+            return self.status(run)
         try:
             return await self.resume(run)
         except RunOwned:
