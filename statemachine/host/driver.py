@@ -156,6 +156,11 @@ class Driver:
             async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
                 await self._woken.wait()
 
+    def has_mail(self) -> bool:
+        """Return whether the run, where it stopped, can take an event that was posted to it."""
+        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
+        return next(self._takeable(posted), None) is not None
+
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
         now = time.monotonic()

@@ -191,6 +191,10 @@ class Runtime:
             shutil.rmtree(self.folder_of(run), ignore_errors=True)
         else:
             self.store.release(run, driver.epoch)
+            # Who posted an event before the release found the run owned, and left it to this driver.
+            if not self.stopping.is_set() and driver.has_mail():
+                with contextlib.suppress(RunOwned):
+                    return await self.resume(run)
         return self.status(run)
 
     # Talking to runs
