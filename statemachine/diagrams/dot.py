@@ -109,7 +109,7 @@ def source(drawing: Drawing) -> str:
     for line in drawn:
         place = {"minlen": str(below[line.id])} if line.id in below else {}
         graph.edge(line.tail, line.head, id=line.id, label=_label(line.arrows), **_line(line), **place)
-    return graph.source
+    return str(graph.source)
 
 
 def titles(drawing: Drawing) -> dict[str, str]:

@@ -246,10 +246,12 @@ def _looped(arrows: list[Arrow], declaration: Declaration) -> tuple[list[Arrow],
     import networkx as nx
 
     place = {name: i for i, name in enumerate(declaration.states)}
-    graph = nx.DiGraph((a.source, a.target) for a in arrows)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_edges_from((a.source, a.target) for a in arrows if a.source is not None)
     groups = [sorted(g, key=place.__getitem__) for g in nx.strongly_connected_components(graph) if len(g) > 1]
     groups.sort(key=lambda names: place[names[0]])
-    loops, main = [], set()
+    loops: list[Loop] = []
+    main: set[int] = set()
     for names in groups:
         start = declaration.initial if declaration.initial in names else names[0]
         walk = _round(start, [a for a in arrows if a.source in names and a.target in names])
@@ -278,7 +280,7 @@ def _round(start: str, inside: list[Arrow]) -> list[Arrow]:
         if a.source is not None
     }
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from((a.source, a.target) for a in inside)
+    graph.add_edges_from(ways)
     walks = []
     for cycle in islice(nx.simple_cycles(graph), _MOST_CYCLES):
         if start in cycle and len(cycle) > 1:
