@@ -54,7 +54,9 @@ def loop(program: Path, tests: Path, call: Call, attempts: int = 200) -> Repair:
     while True:
         planned = plan(program, tests, attempts, baseline, tried, lessons, call)
         baseline, proposal = planned.baseline, planned.proposal
-        verdict = validate(baseline, proposal, apply(baseline, proposal, call), call) if proposal.patches else None
+        verdict = (
+            validate(baseline, proposal, apply(baseline, proposal, call), call) if proposal.patches else None
+        )
         if proposal.already_passing:
             return Repair(baseline, tried, reason=proposal.reason)
         diagnosed = diagnose(proposal, verdict, attempts, tried, lessons)
