@@ -5,7 +5,8 @@ from __future__ import annotations
 import networkx as nx
 
 from statemachine.errors import Finding
-from statemachine.machine.definition import Definition, Path
+from statemachine.machine.definition import Definition
+from statemachine.machine.report import Keys
 
 
 def graph_of(definition: Definition) -> nx.DiGraph[str]:
@@ -39,7 +40,7 @@ def check(definition: Definition) -> list[Finding]:
     ending |= {name for final in tuple(ending) for name in nx.ancestors(graph, final)}
     findings = []
     for name, state in declared.states.items():
-        path: Path = ("states", name)
+        path: Keys = ("states", name)
         if name not in reachable:
             message = f"no transition leads to `{name}`; lead one there or remove the state"
             findings.append(Finding("SM201", message, definition.locate(path, True, 0), path))

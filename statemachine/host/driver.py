@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from statemachine.clock import Clock
 from statemachine.host.sealing import sealed
@@ -39,10 +39,14 @@ Observer = Callable[[Definition, Step, float], None]
 class Services(Protocol):
     """What a driver needs of the runtime that it belongs to."""
 
-    store: Store
     clock: Clock
     stopping: asyncio.Event
     observer: Observer | None
+
+    @property
+    def store(self) -> Store:
+        """Where runs lie."""
+        ...
 
     async def commit(self, commit: Commit) -> None:
         """Store a step; raise LeaseLost when the run is another's by now."""
@@ -83,6 +87,12 @@ class Driver:
         self.follow = follow
         self.call: asyncio.Task[Outcome] | None = None
         self._looked = float("-inf")
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do: a stop, or an event in the inbox."""
+        self._looked = float("-inf")
+        self._woken.set()
 
     async def drive(self) -> Snapshot:
         """Drive until the run ends, waits for something that only others can give, or the host stops."""
@@ -103,6 +113,7 @@ class Driver:
     async def _next(self) -> tuple[Event | None, tuple[int, ...]]:
         """Return the next event and the inbox ids that it handles; no event when the drive is over."""
         while True:
+            self._woken.clear()
             if self.call is not None and self.call.done():
                 return self._outcome(), ()
             posted = self._deliverable()
@@ -139,18 +150,16 @@ class Driver:
         return parked and not self.follow
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait for the call, a stop, or at most so many seconds; never longer than a look at the inbox."""
-        stop = asyncio.ensure_future(self.services.stopping.wait())
-        waits: set[asyncio.Task[Any]] = {stop} if self.call is None else {stop, self.call}
-        if self.services.stopping.is_set() and self.call is not None:
-            waits = {self.call}
+        """Wait for the call, or to be woken; never longer than until the next look into the inbox."""
         # A wall clock may jump: waking up early is harmless, sleeping through a due time is not.
-        await asyncio.wait(
-            waits,
-            timeout=_POLL if seconds is None else max(0.0, min(seconds, _POLL)),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        stop.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
+                await self._woken.wait()
+
+    def has_mail(self) -> bool:
+        """Return whether the run, where it stopped, can take an event that was posted to it."""
+        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
+        return next(self._takeable(posted), None) is not None
 
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
@@ -178,7 +187,7 @@ class Driver:
 
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
-        now = self._now()
+        now = made.at
         if made.entries or handled:
             commit = sealed(
                 self.definition,
@@ -205,6 +214,7 @@ class Driver:
     def begin(self, call: PendingCall) -> None:
         """Make a call whose intent is committed."""
         self.call = asyncio.create_task(self._make(call))
+        self.call.add_done_callback(lambda _: self._woken.set())
 
     async def _make(self, call: PendingCall) -> Outcome:
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))

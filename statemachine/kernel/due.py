@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachine.clock import instant
 from statemachine.kernel.events import AGAIN, Event
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Timer
 from statemachine.machine.definition import Definition
@@ -9,13 +10,18 @@ from statemachine.machine.definition import Definition
 
 def due(definition: Definition, snapshot: Snapshot) -> tuple[float, Event] | None:
     """Return when time itself moves the run next, and the event that it raises then."""
+    return min(coming(definition, snapshot), key=lambda moment: moment[0], default=None)
+
+
+def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Event]]:
+    """Return every event that time raises if nothing else happens, and when; before then it is refused."""
     if snapshot.finished:
-        return None
+        return []
     pending = snapshot.pending
     if isinstance(pending, Immediate):
-        return snapshot.entered, Event(pending.event)
+        return [(snapshot.entered, Event(pending.event))]
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
-        return None
+        return []
     found: list[tuple[float, Event]] = []
     if isinstance(pending, Timer):
         found.append((pending.due, Event("elapsed")))
@@ -24,10 +30,10 @@ def due(definition: Definition, snapshot: Snapshot) -> tuple[float, Event] | Non
     declared = definition.declaration
     timeout = declared.states[snapshot.state].timeout
     if timeout is not None:
-        found.append((snapshot.entered + timeout, Event("timeout")))
+        found.append((instant(snapshot.entered + timeout), Event("timeout")))
     if declared.limits.elapsed is not None:
-        found.append((snapshot.started + declared.limits.elapsed, Event("limit.elapsed")))
-    return min(found, key=lambda f: f[0], default=None)
+        found.append((instant(snapshot.started + declared.limits.elapsed), Event("limit.elapsed")))
+    return found
 
 
 def may_leave(definition: Definition, call: PendingCall) -> bool:

@@ -51,9 +51,11 @@ class Step:
         receipt: The account of it.
         entries: The journal records to commit with the snapshot, before anything is done.
         call: The call to make once they are committed.
+        at: When it was made, in seconds since the epoch to the microsecond: the time of its records.
     """
 
     snapshot: Snapshot
     receipt: Receipt
     entries: tuple[Entry, ...]
-    call: PendingCall | None = None
+    call: PendingCall | None
+    at: float

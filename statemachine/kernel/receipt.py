@@ -46,8 +46,9 @@ class Receipt:
     Attributes:
         event: The event.
         verdict: ``taken``; ``denied`` (all guards said no); ``unknown`` (the state takes no such event);
-            ``guard_error`` (a guard failed to evaluate and nothing answers that); ``retry`` (the tool's
-            policy makes the call again); ``noted`` (nothing to decide).
+            ``guard_error`` (a guard failed to evaluate and no ``failed.guard`` answers that); ``retry`` (the
+            call is made again, now or later); ``noted`` (nothing to decide). After ``denied``, ``unknown``
+            and ``guard_error`` the run moves only if it must: to the machine's ``otherwise`` state.
         state: The state it happened in.
         target: The state it led to, None when it did not move.
         candidates: Each transition that was considered, in order.

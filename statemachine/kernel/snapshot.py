@@ -39,6 +39,7 @@ class PendingCall:
             have happened and the world is to be asked), ``doubt`` (a person decides).
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
+        after: The failure class that left it in doubt; None after a crash.
     """
 
     key: str
@@ -49,6 +50,7 @@ class PendingCall:
     phase: Literal["sent", "backoff", "probe", "doubt"]
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

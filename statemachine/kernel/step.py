@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from statemachine.kernel.due import may_leave
+from statemachine.clock import instant
+from statemachine.kernel.calls import about_call
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.due import coming, may_leave
+from statemachine.kernel.enter import enter
 from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.inputs import checked_inputs
-from statemachine.kernel.move import Mover
-from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, Definition, Edge
-from statemachine.machine.model import OPERATOR, Tool
-from statemachine.machine.outcome import Outcome
+from statemachine.kernel.route import cancel, route
+from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
+from statemachine.machine.definition import REFUSED, Definition
+from statemachine.machine.model import OPERATOR
+
+_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED))
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 
 def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
@@ -23,16 +28,16 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         definition: The machine.
         run: Id of the run.
         inputs: Values of fields that the operator owns; text is read as the field's type.
-        now: The time, in seconds since the epoch.
+        now: The time, in seconds since the epoch; it counts to the microsecond.
 
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
-    given = checked_inputs(definition, inputs)
-    context = {n: f.default for n, f in definition.declaration.context.items() if f.has_default} | given
-    context = {n: v for n, v in context.items() if v is not None}
+    given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
-    snapshot = Snapshot(
+    context = {n: f.default for n, f in declared.context.items() if f.has_default} | given
+    context = {n: v for n, v in context.items() if v is not None}
+    before = Snapshot(
         run=run,
         digest=definition.digest,
         seq=0,
@@ -52,83 +57,38 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         cancelled=False,
         output=None,
     )
-    body = {
-        "machine": declared.machine,
-        "version": declared.version,
-        "digest": definition.digest,
-        "inputs": given,
-    }
-    mover = Mover(definition, snapshot, now, [("run_started", body)])
-    mover.enter(Edge(declared.initial, None, "start", ()), "")
-    return mover.step("start", "taken", ())
+    draft = Draft(definition, before, now)
+    machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
+    draft.add("run_started", {**machine, "inputs": given})
+    enter(draft, declared.initial, None)
+    return draft.step("start", "taken")
 
 
 def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -> Step:
-    """Return what ``event`` leads to at the time ``now``, in seconds since the epoch.
+    """Return what ``event`` leads to at the time ``now``, in seconds since the epoch to the microsecond.
 
-    Nothing is ever lost: an event that leads nowhere gives a step whose snapshot is the one given.
+    Nothing is ever lost: an event that leads nowhere gives a step whose snapshot is the one given. Events
+    that time raises are taken when they are due (see :func:`due`), and refused before.
     """
-    mover = Mover(definition, snapshot, now, [])
-    if snapshot.finished:
-        return mover.step(event.name, "unknown", ())
+    draft, name = Draft(definition, snapshot, instant(now)), event.name
     pending = snapshot.pending
-    if event.name in (FINISH, AGAIN, RECOVER, RESOLVE):
+    if snapshot.finished:
+        return draft.refuse(name, "unknown")
+    if name in _ABOUT_CALLS:
         if not isinstance(pending, PendingCall) or pending.key != event.key:
-            return mover.step(event.name, "unknown", ())
-        return _about_call(mover, pending, event)
+            return draft.refuse(name, "unknown")
+        return about_call(draft, pending, event)
+    if name in _BY_TIME:
+        at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
+        if at is None or (draft.now < at and not isinstance(pending, Immediate)):
+            return draft.refuse(name, "unknown")
+        return route(draft, name)
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
-        return mover.step(event.name, "denied", ())
-    if event.name in ("elapsed", "timeout", "always", "limit.elapsed", REFUSED):
-        return mover.route(event.name, {"name": event.name})
-    if event.name == "cancelled":
-        mover.entries.append(("event", {"name": event.name, "by": event.by}))
-        return mover.cancel()
-    mover.entries.append(("event", {"name": event.name, "payload": dict(event.payload), "by": event.by}))
-    return mover.route(event.name, {**event.payload, "name": event.name}, required=False)
-
-
-def _about_call(mover: Mover, call: PendingCall, event: Event) -> Step:
-    tool = mover.definition.declaration.tools[call.tool]
-    if event.name == FINISH and event.outcome is not None and call.phase == "sent":
-        return _finished(mover, call, tool, event.outcome)
-    if event.name == AGAIN and call.phase == "backoff":
-        return mover.call_again(call)
-    if event.name == RECOVER and call.phase == "sent":
-        return mover.call_again(call) if tool.repeatable else mover.doubt(call, tool)
-    if event.name == RESOLVE and call.phase in ("probe", "doubt"):
-        happened = event.payload["happened"]
-        mover.entries.append(("call_resolved", {"key": call.key, "happened": happened, "by": event.by}))
-        if happened is None:
-            return mover.doubt(call, tool, probe=False)
-        if not happened:
-            return mover.call_again(call)
-        return _finished(mover, call, tool, Outcome(event.payload.get("output")))
-    return mover.step(event.name, "unknown", ())
-
-
-def _finished(mover: Mover, call: PendingCall, tool: Tool, outcome: Outcome) -> Step:
-    mover.entries.append(("call_finished", {"key": call.key, **outcome.as_data()}))
-    mover.spend(outcome.cost)
-    failure = outcome.failure
-    if failure is None:
-        failure = mover.save(outcome.output)
-    if failure is None:
-        return mover.route(outcome.kind if outcome.not_done else "done", {"name": "done"}, outcome.output)
-    if failure.failure in ("timeout", "in_doubt") and not tool.repeatable:
-        return mover.doubt(call, tool)
-    policy = tool.retry.get(failure.failure)
-    used = call.retries.get(failure.failure, 0)
-    if policy is not None and used < policy.max:
-        wait = policy.seconds(used + 1)
-        if policy.jitter == "full":
-            wait *= _share(f"{call.key}:{call.attempt}")
-        if failure.retry_after is not None:
-            wait = max(wait, failure.retry_after)
-        return mover.back_off(call, failure, wait, used + 1)
-    mover.fail(call.tool, failure, used)
-    return mover.route(f"failed.{failure.failure}", {"name": f"failed.{failure.failure}"})
-
-
-def _share(seed: str) -> float:
-    """Return a number in (0, 1] that depends on the seed alone: jitter that replays."""
-    return (int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) + 1) / 2**32
+        return draft.refuse(name, "denied")
+    if name == "cancelled":
+        draft.add("event", {"name": name, "by": event.by})
+        return cancel(draft, event.by)
+    if name not in definition.payloads:
+        return draft.refuse(name, "unknown")
+    draft.add("event", {"name": name, "payload": dict(event.payload), "by": event.by})
+    return route(draft, name, event.payload, external=True)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from statemachine.errors import Place
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
 from statemachine.machine.references import Folder
+from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
-
-Path = tuple[str | int, ...]
-Locate = Callable[[Path, bool, int], Place]
-"""Finds the place of a path in the source: of its key if asked, ``offset`` characters into its value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ The language: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, get_args, get_origin
@@ -17,7 +17,7 @@ from cel_expr_python import cel
 
 from statemachine.errors import InvalidExpression
 from statemachine.machine import types
-from statemachine.machine.references import suggest
+from statemachine.machine.references import parameters_of, suggest
 
 Root = Literal["context", "attempts", "event", "output", "failure", "known", "fresh"]
 
@@ -30,12 +30,29 @@ _CEL = {
 }
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _CHAIN = re.compile(
-    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])[a-zA-Z_]\w*(?:\s*\.\s*[a-zA-Z_]\w*)*"""
+    r"""(//[^\n]* | [bB]?[rR](?:\"{3}[\s\S]*?\"{3} | \'{3}[\s\S]*?\'{3} | "[^"\n]*" | '[^'\n]*')
+        | \"{3}(?:\\.|[^\\])*?\"{3} | \'{3}(?:\\.|[^\\])*?\'{3}
+        | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*')
+      | (?<![\w.])[a-zA-Z_]\w*(?:\s*\.\s*[a-zA-Z_]\w*)*""",
+    re.VERBOSE,
 )
+"""A comment or string, in the first group, or a name with its parts."""
+
 _PATH = re.compile(r"[a-z_]\w*(\.[a-zA-Z_]\w*)*")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
 _EXPECTING = re.compile(r" expecting \{.*\}")
 _LONGEST = 4000
+_OPERATORS = {"and": "&&", "or": "||", "not": "!", "is": "==", "=": "==", "&": "&&", "|": "||"}
+_FOREIGN = re.compile(r"(?:and|or|not|is)\b|=|&|\|")
+"""What other languages write, and what it is called here."""
+
+_TYPES = {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
+_KEYWORDS = {
+    *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let"),
+    *("loop", "namespace", "null", "package", "return", "true", "var", "void", "while"),
+}
+RESERVED_WORDS = _TYPES | _KEYWORDS
+"""Words that no variable can be called, by the language's definition."""
 
 
 class Reader(Protocol):
@@ -113,7 +130,10 @@ class Expression:
             _, root, path = self._reads[0]
             return reader.read(root, path)
         values = {n: v for n, r, p in self._reads if (v := reader.read(r, p)) is not None}
-        result = self._compiled.eval(data=values)
+        try:
+            result = self._compiled.eval(data=values)
+        except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
+            raise InvalidExpression(str(error)) from None
         if result.type() == cel.Type.ERROR:
             raise InvalidExpression(_describe(str(result.value()), self._reads, values))
         return _plain(result.plain_value())
@@ -164,7 +184,10 @@ class Scope:
             )
 
         def evaluate(values: dict[str, Any]) -> object:
-            return compiled.eval(data=values).value()
+            try:
+                return compiled.eval(data=values).value()
+            except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
+                return str(error)
 
         return Guard(text, self._reads(text), False, evaluate)
 
@@ -191,13 +214,17 @@ class Scope:
 
     def _explain(self, error: str, text: str) -> InvalidExpression:
         match = _ERROR.search(error)
+        if "recursion" in error:
+            return InvalidExpression("nested too deeply, or too long a chain of operators; split it")
         if match is None:
             return InvalidExpression(re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", error))
         line, column, message = int(match[1]), int(match[2]), _EXPECTING.sub("", match[3])
         at = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1]) + column
         unknown = _UNDECLARED.search(message)
         if unknown or "cannot be the operand of a select" in message:
-            found = next((m for m in _CHAIN.finditer(text) if m.start() < at <= m.end() and not m[1]), None)
+            found = next(
+                (m for m in _CHAIN.finditer(text) if m.start() < at <= m.end() + 1 and not m[1]), None
+            )
             name = re.sub(r"\s", "", found[0]) if found else (unknown[1] if unknown else text)
             at = found.start() + 1 if found else at
             if name in self.variables:
@@ -209,41 +236,54 @@ class Scope:
             return InvalidExpression(
                 f"`{operator}` does not take ({overload[2].replace('string', 'str')})", at
             )
+        if message.startswith("Syntax error"):
+            word = _FOREIGN.match(text, max(0, at - 1))
+            message = f"write `{_OPERATORS[word[0]]}` instead of `{word[0]}`" if word else message
+            message = message.replace("mismatched input '<EOF>'", "the expression breaks off here")
         return InvalidExpression(message, at)
 
     def _reads(self, text: str) -> tuple[tuple[str, Root, tuple[str, ...]], ...]:
         found: dict[str, Variable] = {}
-        for match in _CHAIN.finditer(text):
-            parts = [] if match[1] else [p.strip() for p in match[0].split(".")]
-            for length in range(len(parts), 0, -1):
-                name = ".".join(parts[:length])
+        for names in _prefixes(text):
+            for name in names:
                 if name in self.variables and _is_leaf(self.variables[name].type):
                     found[name] = self.variables[name]
                     break
         return tuple((name, v.root, v.path) for name, v in found.items())
 
 
+def mentions(text: str, names: set[str]) -> bool:
+    """Return whether an expression uses one of ``names`` or a part of one."""
+    return bool(names) and any(not names.isdisjoint(prefixes) for prefixes in _prefixes(text))
+
+
+def _prefixes(text: str) -> Iterator[list[str]]:
+    """Yield for each chain of names in an expression all that it may be, the longest first."""
+    for match in _CHAIN.finditer(text):
+        parts = [] if match[1] else [p.strip() for p in match[0].split(".")]
+        yield [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+
 def function_guard(
-    reference: str, function: Callable[..., object], variables: Mapping[str, Variable]
-) -> Guard:
+    reference: str, function: Any, variables: Mapping[str, Variable], lost: Iterable[str] = ()
+) -> Guard | None:
     """Return a guard that calls a pure Python function with the context fields that its parameters name.
 
-    Raises:
-        InvalidExpression: A parameter names no field.
-    """
-    import inspect
+    Returns None where a field is ``lost``: declared, but wrongly.
 
-    hints = inspect.signature(function, eval_str=True).parameters
-    reads: list[tuple[str, Root, tuple[str, ...]]] = []
-    for name, parameter in hints.items():
+    Raises:
+        InvalidExpression: A parameter names no field, or has no type.
+        InvalidReference: It is not a function, or its types cannot be checked.
+    """
+    parameters = parameters_of(reference, function)
+    if not parameters.keys().isdisjoint(lost):
+        return None
+    for name in parameters:
         if name not in variables:
             raise InvalidExpression(
                 f"`{reference}` takes `{name}`, which is no context field{suggest(name, variables)}"
             )
-        if parameter.annotation is inspect.Parameter.empty:
-            raise InvalidExpression(f"`{reference}`: annotate the parameter `{name}` with its type")
-        reads.append((name, variables[name].root, variables[name].path))
-    adapters = {name: types.adapter(parameter.annotation) for name, parameter in hints.items()}
+    adapters = {name: types.adapter(parameter.annotation) for name, parameter in parameters.items()}
 
     def evaluate(values: dict[str, Any]) -> object:
         try:
@@ -252,7 +292,8 @@ def function_guard(
             return f"{type(error).__name__}: {error}"
         return verdict if isinstance(verdict, bool) else f"gave {type(verdict).__name__}, not a bool"
 
-    return Guard(reference, tuple(reads), True, evaluate)
+    reads = tuple((name, variables[name].root, variables[name].path) for name in parameters)
+    return Guard(reference, reads, True, evaluate)
 
 
 def variables_of(root: Root, name: str, path: tuple[str, ...], of: Any) -> dict[str, Variable]:

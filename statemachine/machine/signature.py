@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,10 +12,10 @@ from typing import Any, get_args, get_origin
 from statemachine.errors import InvalidReference
 from statemachine.machine.call import Call, Reply
 from statemachine.machine.model import Tool
-from statemachine.machine.references import Folder, is_function
+from statemachine.machine.references import Folder, parameters_of
 from statemachine.machine.types import adapter, parse_type
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +62,16 @@ def read_signature(tool: Tool, folder: Folder, function: Callable[..., Any] | No
 
 
 def _of_function(reference: str, function: Any) -> Signature:
-    if not is_function(function):
-        raise InvalidReference(f"`{reference}` is not a function")
-    try:
-        signature = inspect.signature(function, eval_str=True)
-    except NameError as error:
-        raise InvalidReference(
-            f"`{reference}`: its annotations cannot be read ({error}); import the type at run time"
-        ) from None
     parameters: dict[str, Parameter] = {}
     call_parameter = None
-    for name, parameter in signature.parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise InvalidReference(
-                f"`{reference}`: `{name}` has no name to be given by; write a plain parameter"
-            )
-        if parameter.annotation is parameter.empty:
-            raise InvalidReference(f"`{reference}`: annotate the parameter `{name}` with its type")
+    for name, parameter in parameters_of(reference, function).items():
         if parameter.annotation is Call:
             call_parameter = name
             continue
         adapter(parameter.annotation)
         parameters[name] = Parameter(parameter.annotation, parameter.default is parameter.empty)
-    output = signature.return_annotation
-    if output is signature.empty:
+    output = inspect.signature(function, eval_str=True).return_annotation
+    if output is inspect.Signature.empty:
         raise InvalidReference(f"`{reference}`: annotate what it returns (`-> None` if nothing)")
     if get_origin(output) is Reply:
         (output,) = get_args(output)
@@ -95,13 +80,7 @@ def _of_function(reference: str, function: Any) -> Signature:
 
 
 def _of_command(tool: Tool, folder: Folder) -> Signature:
-    if isinstance(tool.shell, str):
-        try:
-            words = tuple(shlex.split(tool.shell))
-        except ValueError as error:
-            raise InvalidReference(f"the command cannot be split into words: {error}") from None
-    else:
-        words = tool.shell or ()
+    words = tool.shell or ()
     for word in words:
         for name in _PLACEHOLDER.findall(word):
             if name not in tool.input:

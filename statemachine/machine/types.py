@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, RootModel, TypeAdapter
+from pydantic_core import SchemaError
 
 from statemachine.errors import InvalidReference
 from statemachine.machine.references import REFERENCE, Folder, suggest
@@ -32,6 +33,8 @@ Kind = Literal["str", "int", "float", "bool", "list", "map", "any"]
 """What a guard sees a value as."""
 
 _DEEPEST = 5
+_LONGEST = 500
+_PARTS = re.compile(rf"""(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|{REFERENCE.pattern}""")
 
 
 def parse_type(text: str, folder: Folder) -> Any:
@@ -40,20 +43,38 @@ def parse_type(text: str, folder: Folder) -> Any:
     Raises:
         InvalidReference: It is no type, with what to write instead.
     """
-    found: list[Any] = []
-
-    def hold(match: re.Match[str]) -> str:
-        found.append(folder.resolve(match[0]))
-        return f"_{len(found) - 1}_"
-
-    held = REFERENCE.sub(hold, text)
-    try:
-        tree = ast.parse(held.strip(), mode="eval").body
-    except SyntaxError:
-        raise InvalidReference(_not_a_type(text)) from None
-    parsed = _build(tree, found, text)
+    tree, references = _read(text)
+    parsed = _build(tree, [folder.resolve(r) for r in references], text)
     adapter(parsed)
     return parsed
+
+
+def tidy_type(text: str) -> str:
+    """Return the one spelling of a type that differs only in spaces and quotes; no type stays as it is."""
+    try:
+        tree, references = _read(text)
+    except InvalidReference:
+        return text
+    held = {f"_{n}_": reference for n, reference in enumerate(references)}
+    return re.sub(r"\b_\d+_\b", lambda m: held.get(m[0], m[0]), ast.unparse(tree))
+
+
+def _read(text: str) -> tuple[ast.expr, list[str]]:
+    """Return a type's syntax with ``_n_`` for its n-th reference, and the references."""
+    references: list[str] = []
+
+    def hold(match: re.Match[str]) -> str:
+        if match["quoted"]:
+            return match[0]
+        references.append(match[0])
+        return f"_{len(references) - 1}_"
+
+    if len(text) > _LONGEST:
+        raise InvalidReference(f"a type has at most {_LONGEST} characters; name it in a Python file")
+    try:
+        return ast.parse(_PARTS.sub(hold, text).strip(), mode="eval").body, references
+    except (SyntaxError, ValueError):
+        raise InvalidReference(_not_a_type(text)) from None
 
 
 def _not_a_type(text: str, hint: str = "") -> str:
@@ -69,7 +90,7 @@ def _build(node: ast.expr, found: list[Any], text: str) -> Any:
             return None
         case ast.Name(id=name) if name in PLAIN:
             return PLAIN[name]
-        case ast.Name(id=name) if re.fullmatch(r"_\d+_", name):
+        case ast.Name(id=name) if re.fullmatch(r"_\d+_", name) and int(name[1:-1]) < len(found):
             return found[int(name[1:-1])]
         case ast.Name(id=name):
             raise InvalidReference(_not_a_type(text, suggest(name, PLAIN).replace("; ", ", ")))
@@ -114,7 +135,6 @@ def spell_type(of: Any, folder: Folder) -> str:
     raise InvalidReference(_not_a_type(str(of)))
 
 
-@lru_cache(maxsize=4096)
 def adapter(of: Any) -> TypeAdapter[Any]:
     """Return pydantic's validator for a type.
 
@@ -122,10 +142,25 @@ def adapter(of: Any) -> TypeAdapter[Any]:
         InvalidReference: pydantic cannot validate it.
     """
     try:
+        return _adapter(of)
+    except TypeError:  # a type whose annotations cannot be hashed cannot be kept
+        return _make_adapter(of)
+
+
+def _make_adapter(of: Any) -> TypeAdapter[Any]:
+    name = getattr(of, "__name__", of)
+    try:
         return TypeAdapter(of)
-    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidReference(f"`{of}` cannot be checked: {reason}") from None
+    except PydanticSchemaGenerationError:
+        raise InvalidReference(
+            f"values cannot be checked against `{name}`; use a plain type, a pydantic model, a dataclass, "
+            "a TypedDict or an enum"
+        ) from None
+    except (PydanticUserError, NameError, TypeError, SchemaError) as error:
+        raise InvalidReference(f"`{name}` cannot be checked: {str(error).splitlines()[0]}") from None
+
+
+_adapter = lru_cache(maxsize=4096)(_make_adapter)
 
 
 def members(of: Any) -> Mapping[str, Any] | None:
@@ -133,24 +168,22 @@ def members(of: Any) -> Mapping[str, Any] | None:
     if not isinstance(of, type):
         return None
     if issubclass(of, BaseModel):
-        return {(f.serialization_alias or f.alias or n): f.annotation for n, f in of.model_fields.items()} | {
+        # By name, not by alias: that is how outputs are written as JSON.
+        return {n: f.annotation for n, f in of.model_fields.items()} | {
             n: f.return_type for n, f in of.model_computed_fields.items()
         }
-    if dataclasses.is_dataclass(of) or typing.is_typeddict(of):
-        return {n: _unwrap(t) for n, t in typing.get_type_hints(of).items()}
-    return None
-
-
-def _unwrap(of: Any) -> Any:
-    return (
-        get_args(of)[0] if get_origin(of) in (typing.NotRequired, typing.Required, typing.Annotated) else of
-    )
+    if dataclasses.is_dataclass(of):
+        hints = typing.get_type_hints(of)
+        return {f.name: hints[f.name] for f in dataclasses.fields(of)}
+    return typing.get_type_hints(of) if typing.is_typeddict(of) else None
 
 
 def required(of: Any) -> tuple[Any, bool]:
-    """Return the type without its ``None`` part, and whether it had one."""
-    if get_origin(of) is typing.Annotated:
+    """Return the type without its ``None`` part, and whether it had one; wrappers of a type are the type."""
+    if get_origin(of) in (typing.Annotated, typing.NotRequired, typing.Required):
         return required(get_args(of)[0])
+    if isinstance(of, type) and issubclass(of, RootModel):
+        return required(of.model_fields["root"].annotation)
     if get_origin(of) in (Union, types.UnionType):
         parts = [p for p in get_args(of) if p is not type(None)]
         rest = parts[0] if len(parts) == 1 else Union[tuple(parts)]  # noqa: UP007 - built at run time

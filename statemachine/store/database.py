@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from ..errors import StoreUnusable
+from .schema import VERSION_TABLE
 
 #: Execution option: the transaction writes, so it takes the one write lock before it reads.
 WRITING = "statemachine_writing"
@@ -46,7 +47,7 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
 
     Args:
         where: A SQLite file's path, or a URL.
-        create: Whether a SQLite file (and its folder) that is not there may be made.
+        create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
         busy_timeout: Seconds to wait for another program's lock.
 
     Raises:
@@ -63,7 +64,7 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
             raise StoreUnusable("a database in memory keeps no runs; name a file")
         _check_file(Path(name), create)
         engine = create_engine(url, paramstyle="named")
-        _prepare(engine, busy_timeout)
+        _prepare(engine, name, create, busy_timeout)
         return engine, name
     if url.get_backend_name() == "postgresql":
         return create_engine(url), url.render_as_string(hide_password=True)
@@ -86,31 +87,42 @@ def _check_file(path: Path, create: bool) -> None:
             raise StoreUnusable(f"{target} is read-only; make it writable, or name another than {path}")
 
 
-def _prepare(engine: Engine, busy_timeout: float) -> None:
+def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> None:
     """Set up every connection of a SQLite engine, by the events that SQLAlchemy documents for it."""
+
+    wanted = _PRAGMAS | {"busy_timeout": round(busy_timeout * 1000), "wal_autocheckpoint": _CHECKPOINT_PAGES}
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        wanted = _PRAGMAS | {
-            "busy_timeout": round(busy_timeout * 1000),
-            "wal_autocheckpoint": _CHECKPOINT_PAGES,
-        }
-        connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
-        _switch_to_wal(connection, time.monotonic() + busy_timeout)
-        for pragma, value in wanted.items():
-            connection.execute(f"PRAGMA {pragma}={value}").fetchall()
-            found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-            if found != value:
-                raise StoreUnusable(
-                    f"the database cannot be made safe: PRAGMA {pragma} is {found} and must be {value}; "
-                    "put it on a local disk"
-                )
+        with ExitStack() as undo:
+            undo.callback(connection.close)
+            connection.isolation_level = None  # the driver begins nothing by itself
+            connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
+            _check_tables(connection, name, create)
+            _switch_to_wal(connection, time.monotonic() + busy_timeout)
+            for pragma, value in wanted.items():
+                connection.execute(f"PRAGMA {pragma}={value}").fetchall()
+                found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+                if found != value:
+                    raise StoreUnusable(
+                        f"{name} cannot be kept safe: PRAGMA {pragma} is {found} and must be {value}; "
+                        "put it on a local disk"
+                    )
+            undo.pop_all()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get(WRITING, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _check_tables(connection: sqlite3.Connection, name: str, create: bool) -> None:
+    """Refuse a database that is not ours before anything is changed in it."""
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if not tables and not create:
+        raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
+    if tables and VERSION_TABLE not in tables:
+        raise StoreUnusable(f"{name} is another program's database ({tables[0]}, …); name another file")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, deadline: float) -> None:
@@ -132,11 +144,11 @@ def pragmas(connection: Connection) -> dict[str, str | int]:
 
 
 @contextmanager
-def reported(name: str, busy_timeout: float) -> Iterator[None]:
+def reported(engine: Engine, name: str, busy_timeout: float) -> Iterator[None]:
     """Turn what the database itself refuses into StoreUnusable; a broken constraint is passed on as it is."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
         cause: Any = error.orig if isinstance(error, DBAPIError) else error
         # Subclasses of DatabaseError other than this one mean that the statement was wrong.
         if type(cause).__name__ not in ("OperationalError", "DatabaseError"):

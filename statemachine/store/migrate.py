@@ -15,23 +15,22 @@ from .schema import VERSION_TABLE, VERSIONS
 _one_at_a_time = Lock()
 
 
-def bring_up_to_date(engine: Engine, name: str, create: bool) -> None:
+def bring_up_to_date(engine: Engine, name: str) -> None:
     """Make the tables or upgrade them, unless they already are what this code writes.
 
     Args:
         engine: The database.
         name: Its name, for messages.
-        create: Whether an empty database may be filled.
 
     Raises:
-        StoreUnusable: The tables are newer code's or another program's, or there are none and may be none.
+        StoreUnusable: The tables are those of newer code.
     """
     with engine.connect() as connection:
-        if _version(connection, name, create) == VERSIONS[-1]:
+        if _version(connection, name) == VERSIONS[-1]:
             return
     # The write lock keeps every other process out; whoever comes second finds the work done.
     with _one_at_a_time, engine.execution_options(**{WRITING: True}).begin() as connection:
-        if _version(connection, name, create) != VERSIONS[-1]:
+        if _version(connection, name) != VERSIONS[-1]:
             from alembic import command
             from alembic.config import Config
 
@@ -42,15 +41,9 @@ def bring_up_to_date(engine: Engine, name: str, create: bool) -> None:
             command.upgrade(config, "head")
 
 
-def _version(connection: Connection, name: str, create: bool) -> str | None:
+def _version(connection: Connection, name: str) -> str | None:
     """Return the version of the stored tables, or None when there are no tables yet."""
-    tables = inspect(connection).get_table_names()
-    if VERSION_TABLE not in tables:
-        # Elsewhere than in a file of its own, other programs' tables are nothing strange.
-        if tables and connection.dialect.name == "sqlite":
-            raise StoreUnusable(f"{name} is another program's database ({tables[0]}, …); name another file")
-        if not create:
-            raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
     version = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
     if version not in VERSIONS:

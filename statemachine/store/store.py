@@ -52,16 +52,16 @@ class Store(AbstractContextManager["Store"]):
 
         Args:
             where: A SQLite file's path, or an SQLAlchemy URL.
-            create: Whether a database that is not there, or is empty, may be made.
+            create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
             busy_timeout: Seconds to wait for another program's lock.
 
         Raises:
             StoreUnusable: It cannot be used; the message says why and what to do.
         """
         engine, name = connect(where, create, busy_timeout)
-        with ExitStack() as undo, reported(name, busy_timeout):
+        with ExitStack() as undo, reported(engine, name, busy_timeout):
             undo.callback(engine.dispose)
-            bring_up_to_date(engine, name, create)
+            bring_up_to_date(engine, name)
             undo.pop_all()
         return cls(engine, name, busy_timeout)
 
@@ -155,7 +155,8 @@ class Store(AbstractContextManager["Store"]):
             if status is None:
                 raise _unknown(run)
             if status in FINAL:
-                raise EventRefused(f"run {run} has {status}; it takes no more events")
+                ended = f"{'was' if status == 'cancelled' else 'has'} {status}"
+                raise EventRefused(f"run {run} {ended} and takes no more events")
             if large:
                 connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
             posted = connection.execute(insert(inbox).values(run=run, event=event, payload=text, at=at))
@@ -307,7 +308,7 @@ class Store(AbstractContextManager["Store"]):
         return bytes(found[0][0])
 
     def _reported(self) -> AbstractContextManager[None]:
-        return reported(self.name, self._busy_timeout)
+        return reported(self._engine, self.name, self._busy_timeout)
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:

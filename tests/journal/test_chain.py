@@ -30,7 +30,9 @@ def chain(entries: list[tuple[float, str, str]], run: str = "r1") -> list[Record
 @given(
     TEXT,
     st.integers(0, 2**53 - 1),
-    st.floats(allow_nan=False, allow_infinity=False) | TIMES.map(lambda t: round(t, 6)) | st.integers(0, 9).map(float),
+    st.floats(allow_nan=False, allow_infinity=False)
+    | TIMES.map(lambda t: round(t, 6))
+    | st.integers(0, 9).map(float),
     TEXT,
     TEXT,
 )
@@ -94,7 +96,7 @@ def test_a_swap_is_found(entries: list[tuple[float, str, str]], data: st.DataObj
 
 @given(CHAINS, st.data())
 def test_an_insert_is_found(entries: list[tuple[float, str, str]], data: st.DataObject) -> None:
-    """A record put in is named: a copy, one of another run, or one that was sealed to fit where it stands."""
+    """A record put in is named: a copy, one of another run, or one sealed to fit where it is."""
     records = chain(entries)
     place = data.draw(st.integers(1, len(records) - 1))
     before = records[place - 1]
@@ -106,6 +108,6 @@ def test_an_insert_is_found(entries: list[tuple[float, str, str]], data: st.Data
 
 
 def test_times_are_kept_to_the_microsecond() -> None:
-    """What a time has beyond microseconds is gone before it is hashed, so every database gives it back alike."""
+    """What a time has beyond microseconds is gone before it is hashed, so that it reads back alike."""
     (record,), _ = seal("r1", genesis("r1", MACHINE), 0, 1700000000.12345678, [("event", {})])
     assert record.at == 1700000000.123457

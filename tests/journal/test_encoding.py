@@ -25,7 +25,7 @@ VALUES = st.recursive(
 
 @given(VALUES, st.integers(1, 200))
 def test_what_goes_in_comes_out(value: object, limit: int) -> None:
-    """Any JSON value returns exactly, whatever was kept apart and even if it has keys that look like references."""
+    """Any JSON value returns exactly, whatever was kept apart, even with keys like references."""
     text, blobs = encode(value, limit)
     assert json.dumps(decode(text, blobs.__getitem__), sort_keys=True) == json.dumps(value, sort_keys=True)
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -50,7 +50,9 @@ def test_only_the_large_part_is_kept_apart() -> None:
 
 def test_a_record_with_a_large_body_brings_its_blob() -> None:
     """Sealing returns what bodies point to, to be stored along with them."""
-    (record,), blobs = seal("r1", genesis("r1", "m"), 0, 1.0, [("call_finished", {"output": "x" * BLOB_LIMIT})])
+    (record,), blobs = seal(
+        "r1", genesis("r1", "m"), 0, 1.0, [("call_finished", {"output": "x" * BLOB_LIMIT})]
+    )
     assert len(record.body) < 100
     assert decode(record.body, blobs.__getitem__) == {"output": "x" * BLOB_LIMIT}
 
@@ -72,7 +74,7 @@ CYCLE.append(CYCLE)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object(), "\ud800", CYCLE, DEEP])
 def test_what_is_no_json_is_refused(value: object) -> None:
     """A value that could not be read back is refused by name of the fault, never stored in part."""
-    with pytest.raises(InvalidValue, match="cannot be recorded as JSON: ."):
+    with pytest.raises(InvalidValue, match=r"cannot be recorded as JSON: ."):
         encode({"value": value})
 
 
