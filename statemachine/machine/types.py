@@ -119,17 +119,18 @@ def spell_type(of: Any, folder: Folder) -> str:
         return "None"
     origin, parts = get_origin(of), get_args(of)
     if origin is typing.Annotated:
-        return spell_type(parts[0], folder)
+        raise InvalidReference(f"`{of}` has no spelling; put the constraint into a class and use that")
     if origin in (Union, types.UnionType):
         return " | ".join(spell_type(p, folder) for p in parts)
     if origin is list:
         return f"list[{spell_type(parts[0], folder)}]"
     if origin is dict and parts[0] is str:
         return f"dict[str, {spell_type(parts[1], folder)}]"
-    if origin is Literal:
+    if origin is Literal and all(type(p) in (str, int, bool) for p in parts):
         return f"Literal[{', '.join(repr(p) for p in parts)}]"
-    if of in _SPELLINGS:
-        return _SPELLINGS[of]
+    for plain, spelling in _SPELLINGS.items():
+        if of is plain:
+            return spelling
     if isinstance(of, type) and origin is None and of not in (list, dict, tuple, set):
         return folder.spell(of)
     raise InvalidReference(_not_a_type(str(of)))
