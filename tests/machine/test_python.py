@@ -86,8 +86,8 @@ def test_every_fault_is_reported_at_once_at_the_line_of_its_call() -> None:
     made.shell("count", "wc {file}", effect="read")
     assert faults(made) == [
         ("SM106", 'made = MachineBuilder("demo", version="1", **{"context": Context} | parts)'),
-        ("SM110", 'made.add("ask", initial=True, on={"done": "fial"}, do="lok")'),
         ("SM111", 'made.add("ask", initial=True, on={"done": "fial"}, do="lok")'),
+        ("SM110", 'made.add("ask", initial=True, on={"done": "fial"}, do="lok")'),
         ("SM106", 'made.add("wait", wait="1 hour", on={"elapsed": "fail"})'),
         ("SM114", 'made.add("again", on={"cancelled": To("fail", when="vendr == \'\'")})'),
         ("SM106", 'made.add("Again", on={"cancelled": "fail"})'),
