@@ -17,6 +17,7 @@ from cel_expr_python import cel
 
 from statemachine.errors import InvalidExpression
 from statemachine.machine import types
+from statemachine.machine.model import UNPRINTABLE
 from statemachine.machine.references import parameters_of, suggest
 
 Root = Literal["context", "attempts", "event", "output", "failure", "known", "fresh"]
@@ -38,6 +39,7 @@ _CHAIN = re.compile(
 )
 """A comment or string, in the first group, or a name with its parts."""
 
+_PRESENCE = re.compile(r"\bhas\s*\(\s*([a-z_][\w\s.]*\w)\s*\)")
 _PATH = re.compile(r"[a-z_]\w*(\.[a-zA-Z_]\w*)*")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
 _EXPECTING = re.compile(r" expecting \{.*\}")
@@ -207,6 +209,15 @@ class Scope:
     def _compile(self, text: str) -> cel.Expression:
         if len(text) > _LONGEST:
             raise InvalidExpression(f"an expression has at most {_LONGEST} characters")
+        if UNPRINTABLE.search(text):
+            raise InvalidExpression("the text holds a control character or half a character")
+        for match in _PRESENCE.finditer(text):
+            name = re.sub(r"\s", "", match[1])
+            if name in self.variables:  # the names are flat: to CEL it is a value, not a part of a map
+                asked = name if f"known.{name}" in self.variables else name.partition(".")[0]
+                raise InvalidExpression(
+                    f"`has` looks into maps only; write `known.{asked}`", match.start() + 1
+                )
         try:
             return self._env.compile(text)
         except RuntimeError as error:

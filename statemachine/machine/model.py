@@ -124,7 +124,7 @@ class ContextField(Part):
     owner: Annotated[
         tuple[Name, ...],
         BeforeValidator(
-            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=str | tuple[Name, ...]
+            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
         ),
         Field(min_length=1),
     ]
@@ -153,7 +153,7 @@ class Limits(Part):
     steps: Count = 1000
     calls: Count | None = None
     elapsed: Duration | None = None
-    cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
     otherwise: Name | None = None
 
 
@@ -161,10 +161,15 @@ class Backoff(Part):
     """A wait that grows: ``initial * factor ** (n - 1)`` seconds the n-th time, at most ``cap``.
 
     The names are those of Temporal's and Step Functions' retry policies, shortened.
+
+    Attributes:
+        initial: The first wait, in seconds.
+        factor: How much longer each wait is than the one before.
+        cap: The longest wait, in seconds.
     """
 
     initial: Duration = 1.0
-    factor: Annotated[float, Field(ge=1, le=100)] = 2.0
+    factor: Annotated[float, Field(ge=1, le=100, strict=True)] = 2.0
     cap: Duration = 60.0
 
     @model_validator(mode="after")
@@ -227,7 +232,7 @@ class Tool(Part):
     ] = None
     effect: Literal["read", "write"]
     reversibility: Literal["full", "partial", "none"] | None = None
-    idempotent: bool | None = None
+    idempotent: Annotated[bool, Field(strict=True)] | None = None
     probe: DottedName | None = None
     timeout: Duration = 60.0
     failures: dict[Text, FailureClass] = {}
@@ -337,9 +342,9 @@ class State(Part):
         dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
     ] = {}
     sufficient: Text | None = None
-    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = (
-        None
-    )
+    wait: Annotated[
+        Backoff | None, BeforeValidator(_wait, json_schema_input_type=Duration | Backoff | None)
+    ] = None
     always: Transitions | None = None
     on: OnEvents = {}
     attempts: Count | None = None

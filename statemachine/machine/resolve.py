@@ -150,8 +150,10 @@ class _Resolver:
                 function = self.functions.get(tool.python) if tool.python else None
                 found[name] = read_signature(tool, self.folder, function)
             except InvalidReference as error:
-                kind = "python" if tool.python is not None else "shell"
-                self.report.add("SM116", ("tools", name, kind), str(error))
+                # A command that uses an input whose type is wrong has no fault of its own.
+                if not self.report.lost("tools", name, "input"):
+                    kind = "python" if tool.python is not None else "shell"
+                    self.report.add("SM116", ("tools", name, kind), str(error))
         return found
 
     def _probes(self) -> None:
