@@ -143,3 +143,7 @@ class MissingExtra(StateMachineError):
 
 class InvalidValue(StateMachineError):
     """A value cannot be written to the journal, because it is not plain JSON data."""
+
+
+class DiagramFailed(StateMachineError):
+    """The program that lays pictures out is missing, fails, or takes too long."""

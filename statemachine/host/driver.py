@@ -39,10 +39,14 @@ Observer = Callable[[Definition, Step, float], None]
 class Services(Protocol):
     """What a driver needs of the runtime that it belongs to."""
 
-    store: Store
     clock: Clock
     stopping: asyncio.Event
     observer: Observer | None
+
+    @property
+    def store(self) -> Store:
+        """Where runs lie."""
+        ...
 
     async def commit(self, commit: Commit) -> None:
         """Store a step; raise LeaseLost when the run is another's by now."""
@@ -151,6 +155,11 @@ class Driver:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
                 await self._woken.wait()
+
+    def has_mail(self) -> bool:
+        """Return whether the run, where it stopped, can take an event that was posted to it."""
+        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
+        return next(self._takeable(posted), None) is not None
 
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""

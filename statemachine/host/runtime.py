@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,18 +63,23 @@ class Runtime:
         create: bool = True,
         follow: bool = False,
     ) -> None:
-        place = str(db) if db is not None else default_db()
-        self.store = Store.open(place, create=create)
+        self._place = str(db) if db is not None else default_db()
+        self._create = create
         self.clock: Clock = clock or SystemClock()
         self.observer = observer
         self.stopping = asyncio.Event()
         self.owner = new_owner()
         self.follow = follow
-        base = Path(DEFAULT_DB) if "://" in place else Path(place)
+        base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
         self._work = base.resolve().parent / "work"
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened when it is first needed: a start with wrong inputs leaves nothing behind."""
+        return Store.open(self._place, create=self._create)
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +95,8 @@ class Runtime:
             self._renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._renewing
-        self.store.close()
+        if "store" in self.__dict__:
+            self.store.close()
 
     def stop(self) -> None:
         """Ask all runs to stop at the next safe point; they stay resumable."""
@@ -184,6 +191,10 @@ class Runtime:
             shutil.rmtree(self.folder_of(run), ignore_errors=True)
         else:
             self.store.release(run, driver.epoch)
+            # Who posted an event before the release found the run owned, and left it to this driver.
+            if not self.stopping.is_set() and driver.has_mail():
+                with contextlib.suppress(RunOwned):
+                    return await self.resume(run)
         return self.status(run)
 
     # Talking to runs

@@ -143,7 +143,7 @@ def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
             payload = {"happened": body["happened"]}
-            if body["happened"]:
+            if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
         case "call_intended" | "call_in_doubt":

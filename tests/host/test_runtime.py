@@ -313,5 +313,5 @@ def test_wrong_inputs_are_named_all_at_once_and_start_nothing(machine: Write) ->
 def test_a_missing_store_is_not_made_by_looking(tmp_path: Path) -> None:
     """Only a start makes a database."""
     with pytest.raises(StoreUnusable, match="there is no database"):
-        Runtime(tmp_path / "none" / "runs.db", create=False)
+        _ = Runtime(tmp_path / "none" / "runs.db", create=False).store
     assert not (tmp_path / "none").exists()
