@@ -12,7 +12,8 @@ from statemachine.errors import InvalidReference
 from statemachine.machine import types
 from statemachine.machine.calls import Calls
 from statemachine.machine.definition import Definition, Edge
-from statemachine.machine.expressions import RESERVED_WORDS, Expression
+from statemachine.machine.expressions import Expression
+from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.model import Declaration, Transition
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Locate, Report

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, RootModel
 
 from statemachine.errors import InvalidExpression
-from statemachine.machine.expressions import Scope, Variable, mentions, variables_of
+from statemachine.machine.expressions import Scope, Variable, variables_of
+from statemachine.machine.language import mentions
 
 
 class Colour(enum.Enum):
@@ -147,6 +148,7 @@ RUN = Values(VALUES)
         "!yes",
         "!known.opt",
         "has(any.deep) && !has(any.none) && has(m.counts.a)",
+        "text != 'has(opt)' && n == 7",
         "any.deep[0] == 1 && any.deep[1].k == null",
         "words == ['a', 'b'] && words.filter(w, w != 'a') == ['b']",
         "table.k == 1.0 && rows[0].k == 1",
@@ -182,6 +184,7 @@ def test_a_guard_sees_each_kind_of_value(guard: str) -> None:
         ("n = 7", 3, "write `==` instead of `=`"),
         ("m.ok &&", 8, "the expression breaks off here"),
         ("m.ok &&\n  m.oky", 11, "there is no `m.oky` here"),
+        ("m.ok && '\u2028' == text &&\n\n m.oky", 26, "there is no `m.oky` here"),
         ("open('x') == ''", 1, "there is no `open` here"),
         ("m.ok && has(m.ok)", 9, "`has` looks into maps only; write `known.m`"),
         ("has(opt)", 1, "write `known.opt`"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from statemachine.machine.duration import UNITS, spell
-from statemachine.machine.expressions import RESERVED_WORDS
+from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.load import load
 from statemachine.machine.model import REPEATABLE, Declaration
 from statemachine.machine.references import Folder
