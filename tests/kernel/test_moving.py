@@ -268,3 +268,19 @@ def test_a_snapshot_survives_the_way_through_data_in_every_phase() -> None:
     assert run.status == "succeeded"
     for made in run.steps:
         assert Snapshot.from_data(made.snapshot.as_data()) == made.snapshot
+
+
+def test_guards_see_what_is_known_and_fresh() -> None:
+    """A field is fresh for as long as it says, from when it was written; before that it is not even known."""
+    states = """
+act: {do: look, save: answer, on: {done: nap, failed: nap}}
+nap: {wait: 60s, on: {elapsed: [{to: more, when: fresh.answer}, {to: fail, when: known.answer}, {to: end}]}}
+more: {wait: 1ms, on: {elapsed: [{to: fail, when: fresh.answer}, {to: end}]}}
+"""
+    run = Run(define(states))
+    run.finish(GOOD)
+    assert run.wait().receipt.target == "more"
+    assert run.wait().receipt.target == "end"
+    run = Run(define(states))
+    run.fail("fatal")
+    assert run.wait().receipt.target == "end"
