@@ -123,3 +123,7 @@ class OutputUnwritable(StateMachineError):
 
 class MissingExtra(StateMachineError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+class DiagramFailed(StateMachineError):
+    """The program that lays pictures out is missing, fails, or takes too long."""

@@ -1,0 +1,184 @@
+"""A drawing as DOT: the one place where what a thing is becomes how it looks."""
+
+from __future__ import annotations
+
+import textwrap
+from html import escape
+from itertools import groupby
+
+import graphviz
+
+from statemachine.diagrams.drawing import Arrow, Drawing, Node
+from statemachine.diagrams.lines import ANY, START, Line, lines, steps_below
+
+_INK, _LINE, _DIM, _FAINT = "#0f172a", "#475569", "#64748b", "#94a3b8"
+_BLUE, _AMBER, _ORANGE, _RED, _GREEN, _PURPLE = (
+    "#2563eb",
+    "#b45309",
+    "#c2410c",
+    "#b91c1c",
+    "#15803d",
+    "#7c3aed",
+)
+_GRAPH = {
+    "labelloc": "t",
+    "rankdir": "TB",
+    # Exactly this one name: the layout program has its widths, and understands no list of fonts.
+    "fontname": "Arial",
+    "fontsize": "13",
+    "fontcolor": _INK,
+    "nodesep": "0.5",
+    "ranksep": "0.45",
+    "pad": "0.3",
+    "bgcolor": "white",
+}
+_NODE = {
+    "shape": "box",
+    "style": "rounded,filled",
+    "fillcolor": "#f8fafc",
+    "color": _LINE,
+    "penwidth": "1.2",
+    "fontname": "Arial",
+    "fontsize": "12",
+    "fontcolor": _INK,
+    "margin": "0.14,0.07",
+}
+_EDGE = {"color": _LINE, "fontname": "Arial", "fontsize": "10", "fontcolor": _INK, "arrowsize": "0.8"}
+_LOOP = {
+    "labeljust": "l",
+    "style": "rounded,dashed",
+    "color": _FAINT,
+    "fontcolor": _DIM,
+    "fontsize": "10",
+    "margin": "14",
+}
+_START = {"label": "", "shape": "circle", "fillcolor": _INK, "width": "0.18", "fixedsize": "true"}
+_ANY = {
+    "label": "any state",
+    "style": "rounded,dashed",
+    "color": _FAINT,
+    "fontcolor": _DIM,
+    "fontsize": "10",
+    "height": "0.3",
+    "margin": "0.1,0.04",
+}
+_ROLES: dict[str, dict[str, str]] = {
+    "write": {"fillcolor": "#fffbeb", "color": _AMBER},
+    "irreversible": {"fillcolor": "#fef3c7", "color": _AMBER, "penwidth": "2.6"},
+    "wait": {"fillcolor": "#eef2ff"},
+    "choice": {"fillcolor": "#ffffff"},
+    "event": {"fillcolor": "#f5f3ff"},
+    "succeeded": {"fillcolor": "#dcfce7", "color": _GREEN, "peripheries": "2"},
+    "failed": {"fillcolor": "#fee2e2", "color": _RED, "peripheries": "2"},
+}
+_AGAIN = {"peripheries": "1", "fontsize": "10", "height": "0.3", "margin": "0.1,0.04"}
+_FACTS = {"write": "#92400e", "irreversible": "#92400e"}
+_ARROWS: dict[str, dict[str, str]] = {
+    "step": {},
+    "failure": {"color": _ORANGE},
+    "timeout": {"color": _AMBER, "style": "dashed"},
+    "exhausted": {"color": _RED},
+}
+_WORDS = {"step": _INK, "failure": _ORANGE, "timeout": _AMBER, "exhausted": _RED}
+_WRAP, _ROWS = 30, 3
+
+
+def source(drawing: Drawing) -> str:
+    """Return the drawing in the DOT language."""
+    graph = graphviz.Digraph(drawing.name, graph_attr=_GRAPH, node_attr=_NODE, edge_attr=_EDGE)
+    graph.attr("graph", label=_title(drawing))
+    graph.node(START, id="start", **_START)
+    nodes = {node.name: node for node in drawing.nodes}
+    looped = {name for loop in drawing.loops for name in loop.states}
+    for n, loop in enumerate(drawing.loops, 1):
+        with graph.subgraph(name=f"cluster_loop_{n}") as cluster:
+            cluster.attr(label="work loop" if len(drawing.loops) == 1 else f"work loop {n}", **_LOOP)
+            for name in loop.states:
+                cluster.node(name, id=f"state-{name}", **_node(nodes[name]))
+    for node in drawing.nodes:
+        if node.name not in looped:
+            graph.node(node.name, id=f"state-{node.name}", **_node(node))
+    drawn = lines(drawing)
+    if any(line.tail == ANY for line in drawn):
+        graph.node(ANY, id="any-state", **_ANY)
+    for head, target in {line.head: line.arrows[0].target for line in drawn}.items():
+        if head != target:
+            graph.node(head, **_node(nodes[target]) | _AGAIN | {"label": nodes[target].label})
+    graph.edge(START, drawing.initial, id="line-start")
+    below = steps_below(drawing)
+    for line in drawn:
+        place = {"minlen": str(below[line.id])} if line.id in below else {}
+        graph.edge(line.tail, line.head, id=line.id, label=_label(line.arrows), **_line(line), **place)
+    return graph.source
+
+
+def titles(drawing: Drawing) -> dict[str, str]:
+    """Return the accessible title of each SVG id: the whole text of what may be cut in the picture."""
+    label = {node.name: node.label for node in drawing.nodes} | {ANY: "Any state"}
+    named = {"start": "Start", "line-start": f"Start to {label[drawing.initial]}", "any-state": label[ANY]}
+    named |= {f"state-{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
+    for line in lines(drawing):
+        what = "; ".join(arrow.text for arrow in line.arrows)
+        named[line.id] = f"{label[line.tail]} to {label[line.arrows[0].target]}: {what}"
+    return named
+
+
+def _title(drawing: Drawing) -> str:
+    dim = f'<font color="{_DIM}" point-size="10">{{}}</font>'
+    version = textwrap.shorten(drawing.version, 24, placeholder=" …")
+    first = f"<b>{_text(drawing.name)}</b> {_text(version)} &#160;&#160; {dim.format(_text(drawing.size))}"
+    return _table([first, dim.format(_text(drawing.limits)), " "])
+
+
+def _node(node: Node) -> dict[str, str]:
+    dim = f'<font point-size="9" color="{_FACTS.get(node.role, _DIM)}">{{}}</font>'
+    facts = [dim.format(_text(row)) for fact in node.facts for row in _wrapped(fact, 40)]
+    name = f"<b>{_text(node.label)}</b>"
+    return {"label": _table([name, *facts]) if facts else f"<{name}>"} | _ROLES.get(node.role, {})
+
+
+def _line(line: Line) -> dict[str, str]:
+    arrows = line.arrows
+    role = "step" if any(a.role == "step" for a in arrows) else arrows[0].role
+    look = dict(_ARROWS[role])
+    if line.tail == ANY:
+        look |= {"style": "dashed"} | ({"color": _FAINT} if role == "step" else {})
+    if any(a.loop for a in arrows):
+        look |= {"penwidth": "1.6"} | ({"color": _BLUE} if role == "step" else {})
+    if any(a.main for a in arrows):
+        look |= {"penwidth": "2.6"}
+    return look
+
+
+def _label(arrows: tuple[Arrow, ...]) -> str:
+    rows: list[str] = []
+    for (bare, role), group in groupby(arrows, lambda a: (a.text == a.label, a.role)):
+        if bare:
+            rows += _rows(", ".join(a.label for a in group), _WORDS[role])
+            continue
+        for arrow in group:
+            rows += _rows(f"{arrow.order}. {arrow.label}" if arrow.order else arrow.label, _WORDS[role])
+            rows += _rows(f"[{arrow.guard}]" if arrow.guard else "", _PURPLE)
+            rows += _rows(f"resets {', '.join(arrow.resets)}" if arrow.resets else "", _DIM)
+    # The outer cells keep a label off its own line; the white one keeps other lines out of its text.
+    edge = '<td width="7"></td>'
+    cells = f'{edge}<td bgcolor="white">{"<br/>".join(rows)}</td>{edge}'
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>>'
+
+
+def _rows(text: str, color: str) -> list[str]:
+    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=" …", break_on_hyphens=False)
+
+
+def _table(rows: list[str]) -> str:
+    cells = "".join(f"<tr><td>{row}</td></tr>" for row in rows)
+    return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{cells}</table>>'
+
+
+def _text(text: str) -> str:
+    # A backslash would begin an escape (\N, \l) in some label contexts of DOT.
+    return escape(text, quote=True).replace("\\", "&#92;")

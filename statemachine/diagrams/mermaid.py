@@ -1,0 +1,64 @@
+"""A drawing as a Mermaid ``stateDiagram-v2``, which GitHub and GitLab show in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from statemachine.diagrams.drawing import Arrow, Drawing
+
+_CLASSES = {
+    "write": "fill:#fffbeb,stroke:#b45309",
+    "irreversible": "fill:#fef3c7,stroke:#b45309,stroke-width:3px",
+    "succeeded": "fill:#dcfce7,stroke:#15803d",
+    "failed": "fill:#fee2e2,stroke:#b91c1c",
+    "loop": "stroke:#2563eb,stroke-width:2px",
+}
+# What Mermaid's grammar gives a meaning somewhere in a label; the rest, letters of any script too, is plain.
+_SPECIAL = re.compile(r"[#;:<>&\"'`%{}\\$]|--")
+
+
+def source(drawing: Drawing) -> str:
+    """Return the drawing as Mermaid text.
+
+    States get the ids ``s0``, ``s1``, … because words such as ``state`` and ``class`` break as ids.
+    """
+    return "\n".join(_lines(drawing)) + "\n"
+
+
+def _lines(drawing: Drawing) -> Iterator[str]:
+    ids: dict[str | None, str] = {node.name: f"s{n}" for n, node in enumerate(drawing.nodes)}
+    ids[None] = "any"
+    yield "stateDiagram-v2"
+    yield f"    %% {drawing.name} {drawing.version} {drawing.size}"
+    yield "    direction TB"
+    for node in drawing.nodes:
+        yield f'    state "{_escaped(node.label)}" as {ids[node.name]}'
+        for fact in node.facts:
+            yield f"    {ids[node.name]} : {_escaped(fact)}"
+    yield f"    [*] --> {ids[drawing.initial]}"
+    if any(arrow.source is None for arrow in drawing.arrows):
+        yield f'    state "any state" as {ids[None]}'
+    for arrow in drawing.arrows:
+        yield f"    {ids[arrow.source]} --> {ids[arrow.target]} : {_escaped(_text(arrow))}"
+    for node in drawing.nodes:
+        if node.role in ("succeeded", "failed"):
+            yield f"    {ids[node.name]} --> [*]"
+    looped = {name for loop in drawing.loops for name in loop.states}
+    groups: dict[str, list[str]] = {}
+    for node in drawing.nodes:
+        role = node.role if node.role in _CLASSES else "loop" if node.name in looped else None
+        if role is not None:
+            groups.setdefault(role, []).append(ids[node.name])
+    for role, members in groups.items():
+        yield f"    classDef {role} {_CLASSES[role]}"
+        yield f"    class {','.join(members)} {role}"
+
+
+def _text(arrow: Arrow) -> str:
+    # Mermaid cannot colour a line, so the walk round the loop is marked in its text.
+    return f"{arrow.text} ↻" if arrow.main else arrow.text
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(lambda m: "".join(f"#{ord(c)};" for c in m[0]), text)
