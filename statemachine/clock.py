@@ -40,3 +40,8 @@ class SimulatedClock:
     def advance(self, seconds: float) -> None:
         """Move the clock by ``seconds``, which may be negative."""
         self.at += seconds
+
+
+def instant(seconds: float) -> float:
+    """Return a time to the microsecond, as the journal keeps it: what is finer could not be replayed."""
+    return round(float(seconds), 6)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_WIDEST = 160
+"""Characters of a source line that a finding shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,12 @@ class Finding:
         where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
         text = f"{where}: {self.severity}[{self.code}]: {self.message}"
         if place.source:
-            # Tabs are kept so that the caret stands below the same column as in an editor.
-            margin = "".join("\t" if c == "\t" else " " for c in place.source[: place.column - 1])
-            text += f"\n    {place.source}\n    {margin}^"
+            at = place.column - 1
+            # A line can be as long as the file: only what is around the column is shown.
+            start = max(0, at - _WIDEST // 2) if len(place.source) > _WIDEST else 0
+            cut = "…" if start else ""
+            margin = "".join(map(_blank, cut + place.source[start:at]))
+            text += f"\n    {cut}{place.source[start : start + _WIDEST]}\n    {margin}^"
         return text
 
     def as_json(self) -> dict[str, object]:
@@ -63,6 +70,15 @@ class Finding:
             "column": self.place.column,
             "path": list(self.path),
         }
+
+
+def _blank(character: str) -> str:
+    """Return white space as wide as a character is in a terminal or an editor."""
+    if character == "\t":
+        return "\t"
+    if unicodedata.combining(character):
+        return ""
+    return "\u3000" if unicodedata.east_asian_width(character) in "WF" else " "
 
 
 class StateMachineError(Exception):
@@ -123,6 +139,10 @@ class OutputUnwritable(StateMachineError):
 
 class MissingExtra(StateMachineError):
     """An optional dependency is not installed; the message names the extra."""
+
+
+class InvalidValue(StateMachineError):
+    """A value cannot be written to the journal, because it is not plain JSON data."""
 
 
 class DiagramFailed(StateMachineError):

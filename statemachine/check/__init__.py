@@ -1,0 +1,5 @@
+"""What is proved of a declaration before it runs."""
+
+from statemachine.check.structure import check
+
+__all__ = ["check"]

@@ -1,0 +1,1 @@
+"""Who drives runs: the only room that both moves and acts."""

@@ -1,0 +1,28 @@
+"""How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
+
+from statemachine.kernel.due import due, waiting_for
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Entry, Event, Step
+from statemachine.kernel.receipt import Candidate, Receipt
+from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source, Timer
+from statemachine.kernel.step import start, step
+
+__all__ = [
+    "AGAIN",
+    "FINISH",
+    "RECOVER",
+    "RESOLVE",
+    "Candidate",
+    "Entry",
+    "Event",
+    "Immediate",
+    "PendingCall",
+    "Receipt",
+    "Snapshot",
+    "Source",
+    "Step",
+    "Timer",
+    "due",
+    "start",
+    "step",
+    "waiting_for",
+]

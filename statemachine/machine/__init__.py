@@ -1,0 +1,1 @@
+"""What a machine is: declared as data, read from YAML or Python, resolved and typed."""

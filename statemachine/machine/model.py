@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 import rfc8785
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from statemachine.machine.duration import Duration
+from statemachine.machine.types import tidy_type
 
 FailureClass = Literal[
     "transient",
@@ -34,6 +44,9 @@ REPEATABLE: tuple[FailureClass, ...] = ("transient", "rate_limited", "timeout")
 OPERATOR = "operator"
 """The owner of a context field that is given when the run starts."""
 
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+"""What no text of a machine holds: control characters and lone surrogates."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
@@ -54,16 +67,39 @@ def _event(text: str) -> str:
     return text if text == "*" else _dotted(text)
 
 
-def _line(text: str) -> str:
+def _text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    if UNPRINTABLE.search(text):
+        raise ValueError("the text holds a control character or half a character")
     return text
 
 
-Name = Annotated[str, AfterValidator(_name)]
-DottedName = Annotated[str, AfterValidator(_dotted)]
-EventName = Annotated[str, AfterValidator(_event)]
-Text = Annotated[str, AfterValidator(_line)]
+def _json(value: Any) -> Any:
+    try:
+        rfc8785.dumps(value)
+    except (ValueError, RecursionError) as error:  # its own errors are ValueErrors
+        raise ValueError(f"no JSON value that every reader reads alike: {error}") from None
+    return value
+
+
+def _pattern(pattern: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
+
+
+Name = Annotated[str, AfterValidator(_name), _pattern(_NAME)]
+DottedName = Annotated[str, AfterValidator(_dotted), _pattern(_DOTTED)]
+EventName = Annotated[
+    str, AfterValidator(_event), WithJsonSchema({"type": "string", "pattern": rf"^(?:\*|{_DOTTED.pattern})$"})
+]
+Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "pattern": r"\S"})]
+TypeText = Annotated[Text, AfterValidator(tidy_type)]
+Word = Annotated[str, AfterValidator(_printable)]
+Json = Annotated[Any, AfterValidator(_json)]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
@@ -84,7 +120,7 @@ class ContextField(Part):
         summary: What it means.
     """
 
-    type: Text
+    type: TypeText
     owner: Annotated[
         tuple[Name, ...],
         BeforeValidator(
@@ -92,7 +128,7 @@ class ContextField(Part):
         ),
         Field(min_length=1),
     ]
-    default: Any = None
+    default: Json = None
     fresh_for: Duration | None = None
     summary: Text | None = None
 
@@ -155,12 +191,22 @@ class Retry(Backoff):
     jitter: Literal["full", "none"] = "full"
 
 
+def _words(command: Any) -> Any:
+    if not isinstance(command, str):
+        return command
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise ValueError(f"the command cannot be split into words: {error}") from None
+
+
 class Tool(Part):
     """A tool and the contract that decides what its failures and crashes lead to.
 
     Attributes:
         python: ``file.py:function`` beside the machine, or ``package.module:function``.
-        shell: A command; ``{name}`` in a word is replaced by that input. No shell reads it.
+        shell: A command, as words or as a line that is split into words; ``{name}`` in a word is replaced by
+            that input. No shell reads it.
         effect: ``read`` leaves the world as it was; ``write`` does not.
         reversibility: Of a write: ``full``, ``partial`` or ``none``.
         idempotent: The same key may be sent twice without doing it twice. A read always is.
@@ -174,16 +220,20 @@ class Tool(Part):
     """
 
     python: Text | None = None
-    shell: Annotated[tuple[str, ...], Field(min_length=1)] | Text | None = None
+    shell: Annotated[
+        tuple[Word, ...] | None,
+        BeforeValidator(_words, json_schema_input_type=Text | tuple[Word, ...] | None),
+        Field(min_length=1),
+    ] = None
     effect: Literal["read", "write"]
     reversibility: Literal["full", "partial", "none"] | None = None
     idempotent: bool | None = None
     probe: DottedName | None = None
     timeout: Duration = 60.0
-    failures: dict[str, FailureClass] = {}
+    failures: dict[Text, FailureClass] = {}
     retry: dict[FailureClass, Retry] = {}
-    input: dict[Name, Text] = {}
-    output: Text | None = None
+    input: dict[Name, TypeText] = {}
+    output: TypeText | None = None
     summary: Text | None = None
 
     @model_validator(mode="after")
@@ -287,7 +337,9 @@ class State(Part):
         dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
     ] = {}
     sufficient: Text | None = None
-    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = None
+    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = (
+        None
+    )
     always: Transitions | None = None
     on: OnEvents = {}
     attempts: Count | None = None
@@ -349,7 +401,7 @@ class Declaration(Part):
     version: Text
     summary: Text | None = None
     context: dict[Name, ContextField] = {}
-    events: dict[DottedName, dict[Name, Text]] = {}
+    events: dict[DottedName, dict[Name, TypeText]] = {}
     limits: Limits = Limits()
     tools: dict[DottedName, Tool] = {}
     initial: Name
@@ -370,6 +422,17 @@ class Declaration(Part):
     def digest(self) -> str:
         """SHA-256 over the canonical JSON (RFC 8785) of :meth:`as_data`, in hexadecimal."""
         return hashlib.sha256(rfc8785.dumps(self.as_data())).hexdigest()
+
+    def transitions(self) -> Iterator[tuple[tuple[str | int, ...], Transition]]:
+        """Yield every transition with its path."""
+        tables: list[tuple[tuple[str, ...], Mapping[str, tuple[Transition, ...]]]] = [(("on",), self.on)]
+        for name, state in self.states.items():
+            tables.append((("states", name, "on"), state.on))
+            tables.append((("states", name), {"always": state.always or ()}))
+        for path, table in tables:
+            for event, transitions in table.items():
+                for index, transition in enumerate(transitions):
+                    yield (*path, event, index), transition
 
     @property
     def otherwise(self) -> str:

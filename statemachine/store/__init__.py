@@ -1,0 +1,18 @@
+"""Where runs lie: their journals, snapshots, leases, inboxes and machines, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
+from .store import Store
+
+__all__ = [
+    "FINAL",
+    "STATUSES",
+    "UNFINISHED",
+    "Commit",
+    "Posted",
+    "RunSummary",
+    "Store",
+    "StoredMachine",
+    "StoredRun",
+]

@@ -1,0 +1,159 @@
+"""The command that draws: render."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from statemachine.cli.terminal import Json, say, say_json, stdout
+from statemachine.errors import InvalidInput, OutputUnwritable
+
+if TYPE_CHECKING:
+    from statemachine.machine.model import Declaration
+
+_SUFFIXES = {"mermaid": "mmd", "text": "txt"}
+
+
+def render(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Machines; none means all in the folder machines/.", metavar="[FILE…]"),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="A file, a folder, or - for standard output.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="svg, png, pdf, dot, mermaid or text; else by OUTPUT's ending."),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; fail when a committed picture is missing or out of date."
+        ),
+    ] = False,
+    machines: Annotated[Path, typer.Option(help="The folder of all machines.")] = Path("machines"),
+    diagrams: Annotated[Path, typer.Option(help="The folder of their pictures.")] = Path("diagrams"),
+    as_json: Json = False,
+) -> None:
+    """Draw machines.
+
+    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid), or with --check
+    compare them.
+
+    Example: statemachine render machines/agent/agent.yaml -o agent.svg
+    """
+    stdout()
+    if not files:
+        if output or format:
+            raise typer.BadParameter("name the machines to draw")
+        _all(machines, diagrams, check, as_json)
+    elif check:
+        raise typer.BadParameter("--check compares all machines; name none")
+    else:
+        _some(files, output, format, as_json)
+
+
+def _some(files: list[str], output: str | None, format: str | None, as_json: bool) -> None:
+    from statemachine.diagrams import FORMATS
+    from statemachine.diagrams import render as draw
+    from statemachine.machine.load import load
+
+    chosen = format or (_by_ending(output) if output else None) or "svg"
+    chosen = {"mmd": "mermaid", "txt": "text", "ascii": "text"}.get(chosen, chosen)
+    if chosen not in FORMATS:
+        raise InvalidInput(f"there is no format `{chosen}`; write one of {', '.join(FORMATS)}")
+    if output == "-" or (output is None and chosen == "text"):
+        for file in files:
+            stdout().flush()
+            stdout().buffer.write(draw(load(file).declaration, chosen))
+            stdout().buffer.flush()
+        return
+    into_folder = output is None or Path(output).is_dir() or output.endswith("/")
+    if len(files) > 1 and not into_folder:
+        raise InvalidInput("several machines do not fit in one file; give a folder with -o")
+    written = []
+    for file in files:
+        declared = load(file).declaration
+        path = Path(output or ".")
+        if into_folder:
+            path = path / f"{declared.machine}.{_SUFFIXES.get(chosen, chosen)}"
+        _write(path, draw(declared, chosen))
+        written.append(str(path))
+    if as_json:
+        say_json({"written": written})
+    else:
+        for name in written:
+            say(f"wrote {name}")
+
+
+def _by_ending(output: str) -> str | None:
+    ending = Path(output).suffix.removeprefix(".")
+    return ending or None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputUnwritable: It cannot be written.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputUnwritable(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
+    from statemachine.diagrams.committed import stale, write
+
+    declarations = _declarations(machines)
+    if not check:
+        written = [str(path) for path in write(diagrams, declarations)]
+        if as_json:
+            say_json({"written": written})
+        else:
+            say("\n".join(f"wrote {path}" for path in written))
+        return
+    old = stale(diagrams, declarations)
+    if as_json:
+        say_json({"ok": not old, "stale": [{"path": str(s.path), "why": s.why} for s in old]})
+    else:
+        for picture in old:
+            say(f"{picture.path}: {picture.why}")
+        say(
+            "run `statemachine render` and commit the pictures"
+            if old
+            else f"{len(declarations)} machines: pictures are current"
+        )
+    if old:
+        raise typer.Exit(1)
+
+
+def _declarations(machines: Path) -> dict[str, Declaration]:
+    """Return each machine below a folder by name; a Python twin of a YAML file is the same machine."""
+    from statemachine.machine.load import load
+
+    if not machines.is_dir():
+        raise InvalidInput(
+            f"there is no folder {machines}; name the machines to draw, or write --machines FOLDER"
+        )
+    files = sorted(machines.glob("*/*.yaml"))
+    files += [
+        p
+        for p in sorted(machines.glob("*/*.py"))
+        if p.stem == p.parent.name and not p.with_suffix(".yaml").exists()
+    ]
+    return {file.stem: load(file).declaration for file in files}

@@ -1,0 +1,170 @@
+"""Commands that look at runs: runs, status, journal."""
+
+from __future__ import annotations
+
+import json
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, stdout, when
+
+if TYPE_CHECKING:
+    from statemachine.store import Store
+
+
+class Status(StrEnum):
+    """The statuses of a run."""
+
+    pending = "pending"
+    running = "running"
+    waiting = "waiting"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+
+
+def _store(db: str | None) -> Store:
+    from statemachine.host.runtime import default_db
+    from statemachine.store import Store
+
+    return Store.open(db or default_db(), create=False)
+
+
+def runs(
+    status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
+    machine: Annotated[str | None, typer.Option(help="Only runs of this machine (name or digest).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, the newest first.
+
+    Example: statemachine runs --status waiting
+    """
+    from dataclasses import asdict
+
+    with _store(db) as store:
+        found = store.runs(status.value if status else None, machine, limit)
+        if as_json:
+            say_json([asdict(summary) for summary in found])
+            return
+        counts = ", ".join(f"{n} {name}" for name, n in store.counts().items() if n)
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("run", "machine", "status", "state", "started", "took", "note"):
+        table.add_column(
+            column, overflow="fold" if column == "note" else "ellipsis", no_wrap=column != "note"
+        )
+    for row in found:
+        took = lasting((row.finished or time.time()) - row.started)
+        note = f"waits for {row.waiting}" if row.waiting else row.reason or ""
+        table.add_row(
+            row.id, f"{row.name} {row.version}", row.status, row.state, when(row.started), took, note
+        )
+    console = Console(file=stdout(), width=None if stdout().isatty() else 160)
+    if found:
+        console.print(table)
+    say(counts or "no run yet; start one with `statemachine run FILE`")
+
+
+def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
+    """Say how a run stands: its state, what it waits for, since when, until when, and why.
+
+    Example: statemachine status 3f2a
+    """
+    from statemachine.host.view import path_of, restore, view_of
+
+    with _store(db) as store:
+        stored = store.load(store.find(run))
+        view = view_of(stored, restore(store, stored))
+        path = path_of(store, view.run)
+    if as_json:
+        say_json({**view.as_data(), "context": view.context, "path": path})
+        return
+    now = time.time()
+    lines = {
+        "run": view.run,
+        "machine": f"{view.machine} {view.version} sha256:{view.digest[:12]}",
+        "status": f"{view.status} in {view.state}",
+        "waits for": view.waiting,
+        "since": f"{when(view.updated)} ({lasting(now - view.updated)} ago)" if not view.finished else "",
+        "until": when(view.due),
+        "reason": view.reason,
+        "call": _call(view.pending),
+        "attempts": ", ".join(f"{state} {n}" for state, n in view.attempts.items()),
+        "used": f"{view.steps} steps, {view.calls} calls, "
+        + ", ".join(
+            [lasting((view.finished or now) - view.started), *(f"{n:g} {u}" for u, n in view.cost.items())]
+        ),
+        "driven by": view.owner or "",
+        "path": _folded(path),
+        "output": json.dumps(view.output, ensure_ascii=False) if view.output else "",
+    }
+    for name, text in lines.items():
+        if text:
+            say(f"{name + ':':<10} {text}")
+
+
+def _call(pending: Any) -> str:
+    if pending is None:
+        return ""
+    phases = {"sent": "sent", "backoff": "to be made again", "probe": "in doubt", "doubt": "in doubt"}
+    given = json.dumps(pending["input"], ensure_ascii=False)
+    shown = given if len(given) <= 200 else f"{given[:200]}…"
+    return f"{pending['tool']} (key {pending['key']}, try {pending['attempt']}, {phases[pending['phase']]}): {shown}"
+
+
+def _folded(path: list[str], most: int = 30) -> str:
+    return " ".join(path) if len(path) <= most else f"{' '.join(path[:5])} … {' '.join(path[5 - most :])}"
+
+
+def journal(
+    run: RunId,
+    after: Annotated[int, typer.Option(min=0, help="Only records after this sequence number.")] = 0,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain as well.")] = False,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what happened to a run, record by record; with --json one JSON object a line.
+
+    Example: statemachine journal 3f2a
+    """
+    from statemachine.errors import StoreUnusable
+    from statemachine.journal import decode, tell
+    from statemachine.journal import verify as first_bad
+
+    with _store(db) as store:
+        name = store.find(run)
+        started = store.load(name).started
+        for record in store.records(name, after):
+            body: Any = decode(record.body, store.blob)
+            if as_json:
+                say(
+                    json.dumps(
+                        {
+                            "run": name,
+                            "seq": record.seq,
+                            "at": record.at,
+                            "kind": record.kind,
+                            "body": body,
+                            "prev": record.prev,
+                            "hash": record.hash,
+                        },
+                        ensure_ascii=False,
+                    )
+                )
+            else:
+                say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
+        if verify:
+            bad = first_bad(store.records(name), store.load(name).machine)
+            if bad is not None:
+                raise StoreUnusable(
+                    f"record {bad.seq} of run {name} is not what was written; the journal was changed"
+                )
+            if not as_json:
+                say("the chain of hashes is whole")

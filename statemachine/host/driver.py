@@ -1,0 +1,244 @@
+"""Drive one run: wait for what moves it, ask the kernel for the step, commit it, then act."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from statemachine.clock import Clock
+from statemachine.host.sealing import sealed
+from statemachine.kernel import (
+    FINISH,
+    RECOVER,
+    RESOLVE,
+    Event,
+    PendingCall,
+    Snapshot,
+    Step,
+    due,
+    step,
+)
+from statemachine.kernel.due import may_leave
+from statemachine.machine.call import Call
+from statemachine.machine.definition import Definition
+from statemachine.machine.outcome import Outcome
+from statemachine.store import Commit, Posted, Store
+from statemachine.tools import invoke
+
+_POLL = 0.2
+"""Seconds between two looks into the inbox."""
+
+Observer = Callable[[Definition, Step, float], None]
+"""Told of each step after it is committed: the machine, the step and its time."""
+
+
+class Services(Protocol):
+    """What a driver needs of the runtime that it belongs to."""
+
+    clock: Clock
+    stopping: asyncio.Event
+    observer: Observer | None
+
+    @property
+    def store(self) -> Store:
+        """Where runs lie."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Store a step; raise LeaseLost when the run is another's by now."""
+        ...
+
+    def folder_of(self, run: str) -> Path:
+        """Return the folder that belongs to a run."""
+        ...
+
+
+class Driver:
+    """Drives one run that this process owns.
+
+    Args:
+        services: The runtime.
+        definition: The run's machine.
+        snapshot: Where the run is.
+        head: Hash of its last record.
+        epoch: The fencing epoch of the lease that this process holds.
+        follow: Whether to stay while the run waits for an event or a person.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        definition: Definition,
+        snapshot: Snapshot,
+        head: str,
+        epoch: int,
+        *,
+        follow: bool = False,
+    ) -> None:
+        self.services = services
+        self.definition = definition
+        self.snapshot = snapshot
+        self.head = head
+        self.epoch = epoch
+        self.follow = follow
+        self.call: asyncio.Task[Outcome] | None = None
+        self._looked = float("-inf")
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do: a stop, or an event in the inbox."""
+        self._looked = float("-inf")
+        self._woken.set()
+
+    async def drive(self) -> Snapshot:
+        """Drive until the run ends, waits for something that only others can give, or the host stops."""
+        try:
+            while not self.snapshot.finished:
+                event, handled = await self._next()
+                if event is None:
+                    break
+                await self.take(step(self.definition, self.snapshot, event, self._now()), handled)
+        finally:
+            await self._drop_call()
+        return self.snapshot
+
+    def _now(self) -> float:
+        # A clock that was set back must not make a record older than the one before it.
+        return max(self.services.clock.now(), self.snapshot.entered)
+
+    async def _next(self) -> tuple[Event | None, tuple[int, ...]]:
+        """Return the next event and the inbox ids that it handles; no event when the drive is over."""
+        while True:
+            self._woken.clear()
+            if self.call is not None and self.call.done():
+                return self._outcome(), ()
+            posted = self._deliverable()
+            if posted is not None:
+                return posted
+            now = self._now()
+            timed = due(self.definition, self.snapshot)
+            if timed is not None and timed[0] <= now:
+                return timed[1], ()
+            pending = self.snapshot.pending
+            if isinstance(pending, PendingCall) and self.call is None:
+                if pending.phase == "sent":
+                    return Event(RECOVER, key=pending.key), ()
+                if pending.phase == "probe":
+                    return await self._probe(pending), ()
+            if self._may_stop():
+                return None, ()
+            await self._wait(None if timed is None else timed[0] - now)
+
+    def _outcome(self) -> Event:
+        assert self.call is not None
+        assert isinstance(self.snapshot.pending, PendingCall)
+        outcome, self.call = self.call.result(), None
+        return Event(FINISH, outcome=outcome, key=self.snapshot.pending.key)
+
+    def _may_stop(self) -> bool:
+        pending = self.snapshot.pending
+        if self.services.stopping.is_set():
+            # A call that could not be made again is waited for: leaving now would leave it in doubt.
+            return self.call is None or (
+                isinstance(pending, PendingCall) and may_leave(self.definition, pending)
+            )
+        parked = pending is None or (isinstance(pending, PendingCall) and pending.phase == "doubt")
+        return parked and not self.follow
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for the call, or to be woken; never longer than until the next look into the inbox."""
+        # A wall clock may jump: waking up early is harmless, sleeping through a due time is not.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
+                await self._woken.wait()
+
+    def has_mail(self) -> bool:
+        """Return whether the run, where it stopped, can take an event that was posted to it."""
+        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
+        return next(self._takeable(posted), None) is not None
+
+    def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
+        """Return the first posted event that the run can take now; the others stay in the inbox."""
+        now = time.monotonic()
+        if now - self._looked < _POLL:
+            return None
+        self._looked = now
+        return next(self._takeable(self.services.store.inbox(self.snapshot.run)), None)
+
+    def _takeable(self, posted: Iterable[Posted]) -> Iterator[tuple[Event, tuple[int, ...]]]:
+        pending = self.snapshot.pending
+        for message in posted:
+            assert isinstance(message.payload, dict)
+            event = Event(message.event, message.payload["payload"], by=message.payload["by"])
+            if message.event == RESOLVE:
+                key = message.payload["key"]
+                yield Event(RESOLVE, event.payload, key=key, by=event.by), (message.id,)
+            elif isinstance(pending, PendingCall):
+                if message.event == "cancelled" and may_leave(self.definition, pending):
+                    yield event, (message.id,)
+            elif message.event == "cancelled" or self.definition.candidates(
+                self.snapshot.state, message.event
+            ):
+                yield event, (message.id,)
+
+    async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
+        """Commit a step, then make the call that it intends."""
+        now = made.at
+        if made.entries or handled:
+            commit = sealed(
+                self.definition,
+                made,
+                seq=self.snapshot.seq,
+                head=self.head,
+                epoch=self.epoch,
+                now=now,
+                consumed=handled,
+            )
+            await self.services.commit(commit)
+            self.snapshot = made.snapshot
+            self.head = commit.records[-1].hash if commit.records else self.head
+            # More may lie in the inbox, and the state that now is may take it.
+            self._looked = float("-inf") if handled else self._looked
+        if not isinstance(self.snapshot.pending, PendingCall) or self.snapshot.pending.phase != "sent":
+            await self._drop_call()
+        if self.services.observer is not None:
+            self.services.observer(self.definition, made, now)
+        if made.call is not None:
+            await self._drop_call()
+            self.begin(made.call)
+
+    def begin(self, call: PendingCall) -> None:
+        """Make a call whose intent is committed."""
+        self.call = asyncio.create_task(self._make(call))
+        self.call.add_done_callback(lambda _: self._woken.set())
+
+    async def _make(self, call: PendingCall) -> Outcome:
+        return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
+
+    def _call(self, call: PendingCall, tool: str) -> Call:
+        folder = self.services.folder_of(self.snapshot.run)
+        if self.definition.signatures[tool].call_parameter is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        timeout = self.definition.declaration.tools[tool].timeout
+        return Call(
+            call.key, self.snapshot.run, call.seq, call.attempt, self.services.clock.now() + timeout, folder
+        )
+
+    async def _probe(self, call: PendingCall) -> Event:
+        """Ask the world whether a call happened; no clear answer leaves the decision to a person."""
+        probe = self.definition.declaration.tools[call.tool].probe
+        assert probe is not None
+        outcome = await invoke(self.definition, probe, {"key": call.key}, self._call(call, probe))
+        happened = outcome.output if outcome.kind == "success" else None
+        return Event(RESOLVE, {"happened": happened}, key=call.key, by=f"probe {probe}")
+
+    async def _drop_call(self) -> None:
+        if self.call is not None:
+            self.call.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.call
+            self.call = None

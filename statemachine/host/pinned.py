@@ -1,0 +1,41 @@
+"""The machine that a run is pinned to: the whole declaration is stored with it."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from statemachine.machine.definition import Definition
+from statemachine.machine.model import Declaration
+from statemachine.machine.references import Folder
+from statemachine.machine.resolve import nowhere, resolve
+from statemachine.store import Store, StoredMachine
+
+
+def pin(definition: Definition) -> StoredMachine:
+    """Return a machine as it is stored with its runs."""
+    declared = definition.declaration
+    text = json.dumps(declared.as_data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return StoredMachine(
+        definition.digest, declared.machine, declared.version, text, str(definition.folder.path)
+    )
+
+
+def pinned(store: Store, digest: str) -> Definition:
+    """Return the machine with a digest, as it was when its first run started; its tools are today's.
+
+    Raises:
+        InvalidMachine: Its tools can no longer be loaded.
+    """
+    stored = store.machine(digest)
+    assert stored is not None  # a run's machine is stored with it, in one transaction
+    return _define(stored)
+
+
+@lru_cache(maxsize=64)
+def _define(stored: StoredMachine) -> Definition:
+    declaration = Declaration.model_validate_json(stored.declaration)
+    return resolve(
+        declaration, Folder(Path(stored.source)), nowhere(f"{stored.source} ({stored.name} {stored.version})")
+    )

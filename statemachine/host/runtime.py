@@ -1,0 +1,376 @@
+"""The local host: one event loop and one committer; what every command, page and REPL is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from statemachine.clock import Clock, SystemClock
+from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownEvent
+from statemachine.host.driver import Driver, Observer
+from statemachine.host.owner import is_dead, new_owner
+from statemachine.host.pinned import pin, pinned
+from statemachine.host.sealing import sealed
+from statemachine.host.view import RunView, restore, view_of
+from statemachine.journal import genesis
+from statemachine.kernel import RESOLVE, Event, PendingCall, start, step
+from statemachine.kernel.due import may_leave
+from statemachine.machine import types
+from statemachine.machine.definition import Definition
+from statemachine.machine.load import load
+from statemachine.machine.python import MachineBuilder
+from statemachine.machine.references import suggest
+from statemachine.store import Commit, Store
+
+LEASE = 30.0
+"""Seconds for which a process owns a run before it must say again that it lives."""
+
+DEFAULT_DB = ".statemachine/runs.db"
+
+
+def default_db() -> str:
+    """Return the store's place: ``STATEMACHINE_DB``, else ``.statemachine/runs.db`` in the working folder."""
+    return os.environ.get("STATEMACHINE_DB") or DEFAULT_DB
+
+
+class Runtime:
+    """Runs machines on a store. An async context manager; its methods raise StateMachineError.
+
+    Args:
+        db: A SQLite file or an SQLAlchemy URL.
+        clock: What tells the time.
+        observer: Told of each step after it is committed.
+        create: Whether a database that is not there may be made.
+        follow: Whether to stay with a run that waits for an event or a person.
+    """
+
+    def __init__(
+        self,
+        db: str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        create: bool = True,
+        follow: bool = False,
+    ) -> None:
+        self._place = str(db) if db is not None else default_db()
+        self._create = create
+        self.clock: Clock = clock or SystemClock()
+        self.observer = observer
+        self.stopping = asyncio.Event()
+        self.owner = new_owner()
+        self.follow = follow
+        base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
+        self._work = base.resolve().parent / "work"
+        self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
+        self._renewing: asyncio.Task[None] | None = None
+        self._drivers: dict[str, Driver] = {}
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened when it is first needed: a start with wrong inputs leaves nothing behind."""
+        return Store.open(self._place, create=self._create)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop renewing leases and close the store."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._renewing
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def stop(self) -> None:
+        """Ask all runs to stop at the next safe point; they stay resumable."""
+        self.stopping.set()
+        for driver in self._drivers.values():
+            driver.wake()
+
+    # Running
+
+    async def start(
+        self, machine: Definition | MachineBuilder | str | Path, inputs: Mapping[str, Any] | None = None
+    ) -> RunView:
+        """Start a run and drive it until it ends or waits for something that only others can give.
+
+        Args:
+            machine: A machine, or the file that declares one.
+            inputs: Values of the fields that the operator owns.
+
+        Raises:
+            InvalidMachine: The machine is wrong.
+            InvalidInput: The inputs do not fit.
+            StoreUnusable: The store refused.
+        """
+        if isinstance(machine, MachineBuilder):
+            definition = machine.definition
+        else:
+            definition = machine if isinstance(machine, Definition) else load(machine)
+        now = self.clock.now()
+        run = secrets.token_hex(6)
+        made = start(definition, run, _absolute(definition, inputs or {}), now)
+        first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=now)
+        self.store.create_run(pin(definition), first, owner=self.owner, lease_until=now + LEASE)
+        if self.observer is not None:
+            self.observer(definition, made, now)
+        driver = Driver(self, definition, made.snapshot, first.records[-1].hash, 1, follow=self.follow)
+        return await self._drive(driver, made.call)
+
+    async def resume(self, run: str) -> RunView:
+        """Take a run over and drive it on; a run that has ended is returned as it is.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunOwned: Another live process drives it.
+            InvalidMachine: Its tools can no longer be loaded.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        if stored.finished is not None:
+            return view_of(stored, restore(self.store, stored))
+        if run in self._drivers:
+            raise RunOwned(f"run {run} is driven by this process already")
+        definition = pinned(self.store, stored.machine)
+        epoch = self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead)
+        stored = self.store.load(run)  # as the owner before left it
+        driver = Driver(self, definition, restore(self.store, stored), stored.head, epoch, follow=self.follow)
+        return await self._drive(driver)
+
+    async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
+        """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
+        self.tidy()
+
+        async def one(run: str) -> RunView | tuple[str, Exception] | None:
+            try:
+                return await self.resume(run)
+            except RunOwned:
+                return None
+            except Exception as error:  # one run that cannot go on must not hold up the others
+                return run, error
+
+        for finished in asyncio.as_completed([one(run) for run in self.store.unfinished()]):
+            result = await finished
+            if result is not None:
+                yield result
+
+    async def _drive(self, driver: Driver, call: PendingCall | None = None) -> RunView:
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+        run = driver.snapshot.run
+        self._drivers[run] = driver
+        try:
+            if call is not None:
+                driver.begin(call)
+            await driver.drive()
+        except BaseException:
+            # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
+            with contextlib.suppress(StoreUnusable):
+                self.store.release(run, driver.epoch)
+            raise
+        finally:
+            del self._drivers[run]
+        if driver.snapshot.finished:
+            shutil.rmtree(self.folder_of(run), ignore_errors=True)
+        else:
+            self.store.release(run, driver.epoch)
+            # Who posted an event before the release found the run owned, and left it to this driver.
+            if not self.stopping.is_set() and driver.has_mail():
+                with contextlib.suppress(RunOwned):
+                    return await self.resume(run)
+        return self.status(run)
+
+    # Talking to runs
+
+    async def send(
+        self, run: str, event: str, payload: Mapping[str, Any] | None = None, *, by: str = ""
+    ) -> RunView:
+        """Send an event to a run; unless another process drives it, drive it on.
+
+        Raises:
+            UnknownEvent: The machine declares no such event.
+            InvalidInput: The payload does not fit what is declared.
+            EventRefused: The run has ended, or waits in a state that does not take the event.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        definition = pinned(self.store, stored.machine)
+        if event not in definition.payloads:
+            known = ", ".join(definition.payloads) or "none"
+            hint = suggest(event, definition.payloads)
+            raise UnknownEvent(
+                f"{definition.declaration.machine} declares no event `{event}`{hint} (it has: {known})"
+            )
+        given = _checked_payload(definition, event, payload or {})
+        snapshot = restore(self.store, stored)
+        if stored.finished is None and snapshot.pending is None:
+            receipt = step(definition, snapshot, Event(event, given, by=by), self.clock.now()).receipt
+            if receipt.verdict != "taken":
+                raise EventRefused(_refusal(definition, stored.state, event, receipt))
+        return await self._post(run, event, given, by)
+
+    def payload_types(self, run: str, event: str) -> Mapping[str, Any]:
+        """Return the types of what an event carries; empty when the run's machine declares no such event."""
+        stored = self.store.load(self.store.find(run))
+        return pinned(self.store, stored.machine).payloads.get(event, {})
+
+    async def cancel(self, run: str, *, by: str = "") -> RunView:
+        """Cancel a run, wherever it is.
+
+        Raises:
+            EventRefused: It has ended, or waits for a decision on a call that is in doubt.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        pending = restore(self.store, stored).pending
+        definition = pinned(self.store, stored.machine)
+        if (
+            isinstance(pending, PendingCall)
+            and pending.phase == "doubt"
+            and not may_leave(definition, pending)
+        ):
+            raise EventRefused(
+                f"it is not known whether call {pending.key} ({pending.tool}) happened; "
+                f"decide that first: statemachine resolve {run} --happened | --not-happened"
+            )
+        return await self._post(run, "cancelled", {}, by)
+
+    async def resolve(self, run: str, happened: bool, output: Any = None, *, by: str = "") -> RunView:
+        """Decide on a call in doubt: it happened (with this output), or it did not and is made again.
+
+        Raises:
+            EventRefused: No call of the run is in doubt.
+            InvalidInput: The output is not what the tool gives.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        pending = restore(self.store, stored).pending
+        if not isinstance(pending, PendingCall) or pending.phase not in ("doubt", "probe"):
+            raise EventRefused(f"no call of run {run} is in doubt")
+        payload: dict[str, Any] = {"happened": happened}
+        if happened:
+            wanted = types.adapter(pinned(self.store, stored.machine).signatures[pending.tool].output)
+            try:
+                payload["output"] = wanted.dump_python(wanted.validate_python(output), mode="json")
+            except ValidationError as error:
+                what = error.errors(include_url=False)[0]["msg"]
+                raise InvalidInput(
+                    f"{pending.tool} gives something else: {what}; write it as --output JSON"
+                ) from None
+        return await self._post(run, RESOLVE, payload, by, key=pending.key)
+
+    async def _post(self, run: str, event: str, payload: Mapping[str, Any], by: str, **more: str) -> RunView:
+        self.store.post(run, event, {"payload": dict(payload), "by": by, **more}, self.clock.now())
+        if run in self._drivers:
+            self._drivers[run].wake()
+            return self.status(run)
+        try:
+            return await self.resume(run)
+        except RunOwned:
+            return self.status(run)  # whoever drives it finds the event in its inbox
+
+    def status(self, run: str) -> RunView:
+        """Return how a run stands; ``run`` may be shortened while it is unique."""
+        stored = self.store.load(self.store.find(run))
+        return view_of(stored, restore(self.store, stored))
+
+    # What drivers need
+
+    async def commit(self, commit: Commit) -> None:
+        """Store a step together with all others that are ready in the same turn of the loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._queue.append((commit, future))
+        if len(self._queue) == 1:
+            loop.call_soon(self._flush)
+        await future
+
+    def _flush(self) -> None:
+        queue, self._queue = self._queue, []
+        try:
+            results = self.store.commit([commit for commit, _ in queue])
+        except Exception as error:  # each waiting run gets it, and stops there
+            for _, future in queue:
+                future.set_exception(error)
+            return
+        for (_, future), refused in zip(queue, results, strict=True):
+            if refused is None:
+                future.set_result(None)
+            else:
+                future.set_exception(refused)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            self.store.renew(self.owner, self.clock.now(), LEASE)
+
+    def folder_of(self, run: str) -> Path:
+        """Return the folder that belongs to a run; it may not exist yet."""
+        return self._work / run
+
+    def tidy(self) -> None:
+        """Remove the folders of runs that have ended: a crash may have left some."""
+        unfinished = set(self.store.unfinished())
+        for folder in self._work.iterdir() if self._work.is_dir() else ():
+            if folder.name not in unfinished:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _absolute(definition: Definition, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with paths made absolute: a run may be resumed from another folder."""
+    return {
+        name: os.path.abspath(os.path.expanduser(value))
+        if types.required(definition.types.get(name))[0] is Path and isinstance(value, str | Path)
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def _checked_payload(definition: Definition, event: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    declared = definition.payloads[event]
+    problems = [
+        f"{name}: `{event}` carries no such value{suggest(name, declared)}"
+        for name in payload
+        if name not in declared
+    ]
+    given = {}
+    for name, of in declared.items():
+        wanted = types.adapter(of)
+        if name not in payload and not types.required(of)[1]:
+            problems.append(f"{name}: missing; give it as {name}=…")
+            continue
+        try:
+            given[name] = wanted.dump_python(wanted.validate_python(payload.get(name)), mode="json")
+        except ValidationError as error:
+            problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")
+    if problems:
+        raise InvalidInput("\n".join(problems))
+    return given
+
+
+def _refusal(definition: Definition, state: str, event: str, receipt: Any) -> str:
+    takes = [e for e in definition.payloads if definition.candidates(state, e)]
+    if receipt.verdict == "unknown":
+        return f"{state} does not take `{event}`; it takes: {', '.join(takes) or 'no event'}"
+    guards = "; ".join(
+        f"{c.guard} is {'not known: ' + c.error if c.verdict is None else 'false'}"
+        for c in receipt.candidates
+    )
+    return f"{state} refuses `{event}` now: {guards}"

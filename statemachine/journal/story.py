@@ -1,0 +1,80 @@
+"""A journal as people read it: one line a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Body = Mapping[str, Any]
+
+
+def tell(kind: str, body: Body) -> str:
+    """Return what a record says, in one line; an unknown kind is shown as it is."""
+    teller = _TELLERS.get(kind)
+    return teller(body) if teller is not None else f"{kind} {_short(body)}"
+
+
+def _short(value: Any, most: int = 160) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _started(body: Body) -> str:
+    return f"started {body['machine']} {body['version']} with {_short(body['inputs'])}"
+
+
+def _event(body: Body) -> str:
+    by = f" from {body['by']}" if body.get("by") else ""
+    carried = f" {_short(body['payload'])}" if body.get("payload") else ""
+    return f"event {body['name']}{by}{carried}"
+
+
+def _transition(body: Body) -> str:
+    attempt = f" (entered {body['attempt']} times)" if body.get("attempt", 1) > 1 else ""
+    instead = f" because of {body['instead']}" if body.get("instead") else ""
+    passed = [t for t in body.get("tried", ()) if t.get("guard") and t["verdict"]]
+    guard = f" as {_short(passed[-1]['guard'])}" if passed else ""
+    start = f"{body['from']} -> {body['to']} on {body['event']}" if body["event"] else f"-> {body['to']}"
+    return f"{start}{guard}{instead}{attempt}"
+
+
+def _intended(body: Body) -> str:
+    again = f", try {body['attempt']}" if body["attempt"] > 1 else ""
+    return f"calls {body['tool']} (key {body['key']}{again}) with {_short(body['input'])}"
+
+
+def _finished_call(body: Body) -> str:
+    if body["kind"] == "failure":
+        return f"call {body['key']} failed ({body['class']}): {_short(body['message'])}"
+    partly = f", not done: {', '.join(body['not_done'])}" if body["kind"] == "partial" else ""
+    return f"call {body['key']} gave {_short(body['output'])}{partly}"
+
+
+def _resolved(body: Body) -> str:
+    verdict = {True: "it happened", False: "it did not happen", None: "no clear answer"}[body["happened"]]
+    return f"call {body['key']} in doubt: {verdict}, says {body['by'] or 'somebody'}"
+
+
+def _timer(body: Body) -> str:
+    why = f" to call {body['key']} again after {body['after']}" if "key" in body else ""
+    return f"waits for time{why}"
+
+
+def _finished(body: Body) -> str:
+    reason = f": {_short(body['reason'])}" if body["reason"] else ""
+    return f"{body['status']} in {body['state']}{reason}"
+
+
+_TELLERS: dict[str, Callable[[Body], str]] = {
+    "run_started": _started,
+    "event": _event,
+    "transition": _transition,
+    "call_intended": _intended,
+    "call_finished": _finished_call,
+    "call_in_doubt": lambda body: f"call {body['key']} is in doubt; asks {body['asks']}",
+    "call_resolved": _resolved,
+    "timer_set": _timer,
+    "run_finished": _finished,
+}

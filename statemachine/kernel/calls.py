@@ -1,0 +1,141 @@
+"""What the end of a call leads to: its output is kept, or its failure is retried, doubted or routed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from statemachine.clock import instant
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.enter import send
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.limits import limit_reached
+from statemachine.kernel.route import end_by_limit, route
+from statemachine.kernel.snapshot import PendingCall, Source
+from statemachine.machine import types
+from statemachine.machine.model import FailureClass
+from statemachine.machine.outcome import Failure, Outcome
+
+
+def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
+    """Return what an event about the pending call leads to."""
+    if event.name == FINISH and call.phase == "sent" and event.outcome is not None:
+        return _finished(draft, call, event.outcome)
+    if event.name == AGAIN and call.phase == "backoff" and draft.now >= call.due:
+        return _again(draft, call, AGAIN)
+    if event.name == RECOVER and call.phase == "sent":
+        repeatable = draft.definition.declaration.tools[call.tool].repeatable
+        return _again(draft, call, RECOVER) if repeatable else _doubt(draft, call, RECOVER)
+    if event.name == RESOLVE and call.phase in ("probe", "doubt"):
+        return _resolved(draft, call, event)
+    return draft.refuse(event.name, "unknown")
+
+
+def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: bool = True) -> Step:
+    draft.add("call_finished", {"key": call.key, **outcome.as_data()})
+    if outcome.cost:
+        draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
+    failure = outcome.failure or _keep(draft, outcome.output, checked)
+    if failure is None:
+        return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
+    repeatable = draft.definition.declaration.tools[call.tool].repeatable
+    if failure.failure in ("timeout", "in_doubt") and not repeatable:
+        return _doubt(draft, replace(call, after=failure.failure), FINISH)
+    return _failed(draft, call, failure)
+
+
+def _keep(draft: Draft, output: Any, checked: bool) -> Failure | None:
+    """Write the output where the state saves it; return a failure if it cannot be, or is not enough.
+
+    An output that nobody ``checked`` against the tool's type is checked against the type of each field.
+    """
+    definition, action = draft.definition, draft.definition.actions[draft.state]
+    values = {}
+    for name, path, differs in action.saves:
+        value = output
+        for part in path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if differs or not checked:
+            adapter = types.adapter(definition.types[name])
+            try:
+                value = adapter.dump_python(adapter.validate_python(value), mode="json")
+            except ValidationError as error:
+                wanted = definition.declaration.context[name].type
+                why = error.errors(include_url=False)[0]["msg"]
+                return Failure("contract", f"the output is no {wanted} for `{name}`: {why}")
+        values[name] = value
+    if action.sufficient is not None:
+        draft.output = output
+        verdict, read, error_text = action.sufficient.decide(draft)
+        if verdict is not True:
+            shown = ", ".join(f"{name} = {value!r}" for name, value in read.items())
+            why = error_text or f"{action.sufficient.text} is false ({shown})"
+            return Failure("data_error", f"the answer is not sufficient: {why}")
+    if values:
+        draft.context = {**draft.context, **values}
+        draft.sources = {**draft.sources, **dict.fromkeys(values, Source(draft.state, draft.now))}
+    return None
+
+
+def _failed(draft: Draft, call: PendingCall, failure: Failure) -> Step:
+    name = f"failed.{failure.failure}"
+    policy = draft.definition.declaration.tools[call.tool].retry.get(failure.failure)
+    used = call.retries.get(failure.failure, 0)
+    if policy is None or used >= policy.max:
+        retried = f" (after {used} {'retry' if used == 1 else 'retries'})" if used else ""
+        draft.fail(failure.failure, failure.message + retried, call.tool)
+        return route(draft, name)
+    wait = policy.seconds(used + 1)
+    if policy.jitter == "full":
+        wait *= _share(f"{call.key}:{call.attempt}")
+    due = instant(draft.now + max(wait, failure.retry_after or 0))
+    draft.pending = replace(
+        call, phase="backoff", due=due, retries={**call.retries, failure.failure: used + 1}
+    )
+    draft.status = "waiting"
+    draft.add("timer_set", {"due": due, "key": call.key, "after": failure.failure})
+    return draft.step(name, "retry")
+
+
+def _share(seed: str) -> float:
+    """Return a number in (0, 1] that depends on the seed alone: jitter that replays."""
+    return (int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4]) + 1) / 2**32
+
+
+def _again(draft: Draft, call: PendingCall, event: str) -> Step:
+    """Make a call once more, under its key, unless a limit forbids it."""
+    limit = limit_reached(draft, step=False, call=True)
+    if limit is not None:
+        return end_by_limit(draft, event, limit)
+    send(draft, replace(call, attempt=call.attempt + 1, phase="sent", due=draft.now, after=None))
+    return draft.step(event, "retry")
+
+
+def _doubt(draft: Draft, call: PendingCall, event: str, *, ask: bool = True) -> Step:
+    """The call may have happened: ask the world if it can be asked, else a person."""
+    probe = draft.definition.declaration.tools[call.tool].probe if ask else None
+    draft.pending = replace(call, phase="probe" if probe else "doubt")
+    draft.status = "running" if probe else "waiting"
+    body = {"key": call.key, "after": call.after or "crash", "asks": probe or "a person"}
+    draft.add("call_in_doubt", body)
+    return draft.step(event, "noted")
+
+
+def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
+    happened = event.payload.get("happened")
+    if not isinstance(happened, bool) and (happened is not None or call.phase == "doubt"):
+        return draft.refuse(RESOLVE, "noted")
+    draft.add("call_resolved", {"key": call.key, "happened": happened, "by": event.by})
+    if happened is None:
+        return _doubt(draft, call, RESOLVE, ask=False)
+    if happened:
+        return _finished(draft, call, Outcome(event.payload.get("output")), checked=False)
+    if call.after is None:
+        return _again(draft, call, RESOLVE)
+    # It failed, and now is known to have done nothing: the tool's policy decides, and ends it at last.
+    known: FailureClass = "timeout" if call.after == "timeout" else "transient"
+    return _failed(draft, call, Failure(known, f"{call.after}; it is known by now that it did not happen"))

@@ -1,0 +1,180 @@
+"""A step in the making: what the run will be, and the account of how it gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statemachine.kernel.events import NOTHING, Entry, Step
+from statemachine.kernel.receipt import Candidate, Receipt, Verdict
+from statemachine.kernel.snapshot import PendingCall, Snapshot
+from statemachine.kernel.table import table_of
+from statemachine.machine.definition import Definition, Edge
+from statemachine.machine.expressions import Root
+
+
+class Draft:
+    """One step in the making; expressions read through it.
+
+    Besides the parts of the next snapshot, under their names there (``result`` is the run's output):
+
+    Attributes:
+        definition: The machine.
+        before: The run as it was.
+        now: The time, in seconds since the epoch.
+        entries: The journal records so far.
+        call: The call to make.
+        target: The state that was entered.
+        instead: Why that is not the target of the transition that was chosen.
+        event: The event's payload and name, as guards read them.
+        output: The output of the call that ended, as guards read it.
+        candidates: The account of the transitions that were considered.
+        chosen: The last one that was chosen.
+        error: Why a guard of the last choice failed to evaluate; empty if none did.
+    """
+
+    __slots__ = (
+        "attempts",
+        "because",
+        "before",
+        "call",
+        "calls",
+        "cancelled",
+        "candidates",
+        "chosen",
+        "context",
+        "cost",
+        "definition",
+        "entered",
+        "entries",
+        "error",
+        "event",
+        "failure",
+        "instead",
+        "now",
+        "output",
+        "pending",
+        "result",
+        "sources",
+        "state",
+        "status",
+        "steps",
+        "target",
+    )
+
+    def __init__(self, definition: Definition, before: Snapshot, now: float) -> None:
+        self.definition = definition
+        self.before = before
+        self.now = now
+        self.entries: list[Entry] = []
+        self.call: PendingCall | None = None
+        self.target: str | None = None
+        self.instead = ""
+        self.event = NOTHING
+        self.output: Any = None
+        self.candidates: list[Candidate] = []
+        self.chosen: Edge | None = None
+        self.error = ""
+
+        self.status = before.status
+        self.state = before.state
+        self.entered = before.entered
+        self.context = before.context
+        self.sources = before.sources
+        self.attempts = before.attempts
+        self.steps = before.steps
+        self.calls = before.calls
+        self.cost = before.cost
+        self.pending = before.pending
+        self.failure = before.failure
+        self.because = before.because
+        self.cancelled = before.cancelled
+        self.result = before.output
+
+    def add(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Add a journal record."""
+        self.entries.append((kind, body))
+
+    def select(self, name: str, payload: Mapping[str, Any] = NOTHING, output: Any = None) -> Edge | None:
+        """Return the transition that an event takes; None if it has none, all are denied, or a guard failed."""
+        self.event, self.output = {**payload, "name": name}, output
+        self.chosen, self.error = None, ""
+        event = table_of(self.definition).events.get(name)
+        if event is not None and self.state in event.transitions:
+            event.trigger(self)
+        return self.chosen
+
+    def read(self, root: Root, path: tuple[str, ...]) -> Any:
+        """Return the value at ``path`` below ``root``; None when there is none."""
+        value: Any
+        if root == "context":
+            value = self.context
+        elif root == "output":
+            value = self.output
+        elif root == "event":
+            value = self.event
+        elif root == "failure":
+            value = self.failure
+        elif root == "attempts":
+            return self.attempts.get(path[0], 0)
+        elif root == "fresh":
+            return self._fresh(path[0])
+        else:
+            known = self.failure if path == ("failure",) else self.read("context", path)
+            return known is not None
+        for key in path:
+            if value.__class__ is not dict and not isinstance(value, Mapping):
+                return None
+            value = value.get(key)
+        return value
+
+    def _fresh(self, field: str) -> bool:
+        if self.context.get(field) is None:
+            return False
+        fresh_for = self.definition.declaration.context[field].fresh_for
+        return fresh_for is None or self.now - self.sources[field].at <= fresh_for
+
+    def fail(self, failure: str, message: str, tool: str = "") -> None:
+        """Note a failure where guards and people find it."""
+        self.failure = {"class": failure, "message": message, "tool": tool, "state": self.state}
+        self.because = described(self.failure)
+
+    def refuse(self, event: str, verdict: Verdict) -> Step:
+        """Return a step that leaves the run as it was."""
+        before, tried = self.before, tuple(self.candidates)
+        receipt = Receipt(event, verdict, before.state, None, tried, "", before.attempts)
+        return Step(before, receipt, (), None, self.now)
+
+    def step(self, event: str, verdict: Verdict) -> Step:
+        """Return the step that was made."""
+        before, entries = self.before, tuple(self.entries)
+        snapshot = Snapshot(
+            before.run,
+            before.digest,
+            before.seq + len(entries),
+            self.status,
+            self.state,
+            before.started,
+            self.entered,
+            self.context,
+            self.sources,
+            self.attempts,
+            self.steps,
+            self.calls,
+            self.cost,
+            self.pending,
+            self.failure,
+            self.because,
+            self.cancelled,
+            self.result,
+        )
+        tried = tuple(self.candidates)
+        receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)
+        return Step(snapshot, receipt, entries, self.call, self.now)
+
+
+def described(failure: Mapping[str, str]) -> str:
+    """Return a failure as a sentence."""
+    if not failure["tool"]:
+        return f"{failure['message']} (in {failure['state']})"
+    return f"{failure['tool']} failed in {failure['state']} ({failure['class']}): {failure['message']}"

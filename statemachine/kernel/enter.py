@@ -1,0 +1,112 @@
+"""Entering a state: what is counted, and what the run waits for then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statemachine.clock import instant
+from statemachine.errors import InvalidExpression
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.snapshot import Immediate, PendingCall, Timer
+from statemachine.machine.definition import REFUSED, Definition, Edge
+from statemachine.machine.expressions import Expression
+
+
+def destination(definition: Definition, attempts: Mapping[str, int], edge: Edge) -> tuple[str, str]:
+    """Return the state that a transition arrives in, and the first exhausted one that it was sent on from."""
+    states, target, exhausted = definition.declaration.states, edge.target, ""
+    while True:
+        state = states[target]
+        used = 0 if target in edge.resets else attempts.get(target, 0)
+        if state.attempts is None or used < state.attempts:
+            return target, exhausted
+        assert state.exhausted is not None
+        exhausted, target = exhausted or target, state.exhausted
+
+
+def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] = ()) -> None:
+    """Move the run: count the attempt, and set up what the new state waits for."""
+    state = draft.definition.declaration.states[target]
+    body: dict[str, Any] = {"event": event, "from": draft.state if event else None, "to": target}
+    if resets:
+        draft.attempts = {n: c for n, c in draft.attempts.items() if n not in resets}
+        body["resets"] = list(resets)
+    if state.attempts is not None:
+        attempt = draft.attempts.get(target, 0) + 1
+        draft.attempts = {**draft.attempts, target: attempt}
+        body["attempt"] = attempt
+    if draft.instead:
+        body["instead"] = draft.instead
+    tried = draft.candidates
+    if len(tried) > 1 or (tried and tried[0].guard is not None):
+        body["tried"] = [c.as_data() for c in tried]
+    draft.add("transition", body)
+    if state.final == "failed" and not draft.because:
+        draft.because = f"`{event}` in {draft.state} leads to {target}"
+    draft.state = draft.target = target
+    draft.entered = draft.now
+    draft.steps += 1
+    draft.pending, draft.status = None, "running"
+    match state.kind:
+        case "call":
+            _intend(draft, body)
+        case "wait":
+            assert state.wait is not None
+            draft.pending = Timer(instant(draft.now + state.wait.seconds(draft.attempts.get(target, 1))))
+            draft.status = "waiting"
+            draft.add("timer_set", {"due": draft.pending.due})
+        case "choice":
+            draft.pending = Immediate("always")
+        case "event":
+            draft.status = "waiting"
+        case "final":
+            finish(draft)
+
+
+def _intend(draft: Draft, transition: dict[str, Any]) -> None:
+    action = draft.definition.actions[draft.state]
+    try:
+        given = {name: expression.value(draft) for name, expression in action.arguments.items()}
+    except InvalidExpression as error:
+        message = f"the input of {action.tool} cannot be computed: {error}"
+        transition["error"] = message
+        draft.fail("guard", message, action.tool)
+        draft.pending = Immediate(REFUSED)
+        return
+    seq = draft.before.seq + len(draft.entries) + 1
+    given = {name: value for name, value in given.items() if value is not None}
+    send(draft, PendingCall(f"{draft.before.run}:{seq}", seq, action.tool, given, 1, "sent", draft.now))
+
+
+def send(draft: Draft, call: PendingCall) -> None:
+    """Intend a call, for the first time or once more under its key."""
+    draft.pending = draft.call = call
+    draft.status = "running"
+    draft.calls += 1
+    body = {"key": call.key, "tool": call.tool, "input": dict(call.input), "attempt": call.attempt}
+    draft.add("call_intended", body)
+
+
+def finish(draft: Draft) -> None:
+    """End the run where it is."""
+    definition, state = draft.definition, draft.state
+    final = definition.declaration.states[state].final
+    draft.pending = None
+    draft.status = "cancelled" if final is None or (draft.cancelled and final == "failed") else final
+    if draft.status == "succeeded":
+        draft.because = ""
+    draft.result = {name: _known(value, draft) for name, value in definition.outputs[state].items()}
+    reason = definition.reasons.get(state)
+    if reason is not None:
+        draft.because = str(_known(reason, draft) or draft.because)
+    body = {"status": draft.status, "state": state, "reason": draft.because, "output": draft.result}
+    draft.add("run_finished", body)
+
+
+def _known(expression: Expression, draft: Draft) -> Any:
+    """Return the expression's value; None when it needs what the run never came to know."""
+    try:
+        return expression.value(draft)
+    except InvalidExpression:
+        return None

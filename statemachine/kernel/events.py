@@ -1,0 +1,61 @@
+"""What goes into a step and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from statemachine.kernel.receipt import Receipt
+from statemachine.kernel.snapshot import PendingCall, Snapshot
+from statemachine.machine.outcome import Outcome
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+Entry = tuple[str, Mapping[str, Any]]
+"""A journal record in the making: its kind and body."""
+
+FINISH = "call.finished"
+AGAIN = "call.again"
+RECOVER = "call.recovered"
+RESOLVE = "call.resolved"
+"""Events between host and kernel about the pending call; machines do not see them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens to a run.
+
+    Attributes:
+        name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, an event from outside, or
+            one of FINISH, AGAIN, RECOVER and RESOLVE.
+        payload: What it carries; for a resolution ``happened`` and, if it did, ``output``.
+        outcome: For FINISH, how the call ended.
+        key: For the events about a call, the call's key.
+        by: Who sent it, if a person or a program outside did.
+    """
+
+    name: str
+    payload: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    outcome: Outcome | None = None
+    key: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event leads to.
+
+    Attributes:
+        snapshot: The run afterwards.
+        receipt: The account of it.
+        entries: The journal records to commit with the snapshot, before anything is done.
+        call: The call to make once they are committed.
+        at: When it was made, in seconds since the epoch to the microsecond: the time of its records.
+    """
+
+    snapshot: Snapshot
+    receipt: Receipt
+    entries: tuple[Entry, ...]
+    call: PendingCall | None
+    at: float

@@ -1,0 +1,88 @@
+"""Where an event leads: the transition it takes, or what happens instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.enter import destination, enter, finish
+from statemachine.kernel.events import NOTHING, Step
+from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
+from statemachine.kernel.receipt import Verdict
+from statemachine.machine.definition import REFUSED, Edge
+
+
+def route(
+    draft: Draft,
+    name: str,
+    payload: Mapping[str, Any] = NOTHING,
+    output: Any = None,
+    *,
+    external: bool = False,
+) -> Step:
+    """Take the transition that an event calls for.
+
+    An ``external`` event that no transition takes is refused, and the run stays as it was. Any other always
+    leads somewhere: to the machine's ``otherwise`` state then.
+    """
+    edge = draft.select(name, payload, output)
+    verdict: Verdict = "taken"
+    if edge is None:
+        verdict = "guard_error" if draft.error else "denied" if draft.candidates else "unknown"
+        if draft.error:
+            failed = draft.candidates[-1]
+            draft.fail("guard", f"guard `{failed.guard}` failed to evaluate: {failed.error}")
+            edge = draft.select(REFUSED) if name != REFUSED else None
+    if edge is not None:
+        return _take(draft, edge, name)
+    if external:
+        return draft.refuse(name, verdict)
+    draft.because = _why_nowhere(draft, name, verdict)
+    draft.instead = "otherwise"
+    enter(draft, draft.definition.declaration.otherwise, name)
+    return draft.step(name, verdict)
+
+
+def _take(draft: Draft, edge: Edge, name: str) -> Step:
+    states = draft.definition.declaration.states
+    target, exhausted = destination(draft.definition, draft.attempts, edge)
+    if states[target].final is None:  # ending is never forbidden
+        limit = limit_reached(draft, step=True, call=states[target].do is not None)
+        if limit is not None:
+            return end_by_limit(draft, name, limit)
+    if exhausted:
+        times = f"{states[exhausted].attempts} times, as often as it may"
+        draft.because = f"{exhausted} was entered {times}{last_failure(draft)}"
+        draft.instead = "exhausted"
+    enter(draft, target, name, edge.resets)
+    return draft.step(name, "taken")
+
+
+def end_by_limit(draft: Draft, name: str, limit: str) -> Step:
+    """Let a limit end the run instead of what the event ``name`` called for."""
+    draft.because, draft.instead = limit_reason(draft, limit), limit
+    edge = draft.select(limit)
+    enter(draft, edge.target if edge else draft.definition.declaration.otherwise, name)
+    return draft.step(name, "taken")
+
+
+def cancel(draft: Draft, by: str) -> Step:
+    """Take the transition for a cancellation, or end the run where it is."""
+    draft.cancelled = True
+    draft.because = f"cancelled by {by}" if by else "cancelled"
+    edge = draft.select("cancelled")
+    if edge is not None:
+        return _take(draft, edge, "cancelled")
+    finish(draft)
+    return draft.step("cancelled", "taken")
+
+
+def _why_nowhere(draft: Draft, name: str, verdict: Verdict) -> str:
+    if name.startswith("limit."):
+        return limit_reason(draft, name)
+    if verdict == "guard_error" or name.startswith("failed."):
+        return draft.because
+    if verdict == "denied":
+        return f"every guard on `{name}` in {draft.state} said no"
+    return f"no transition takes `{name}` in {draft.state}"

@@ -1,0 +1,171 @@
+"""Where a run is: frozen data, enough to go on from. Restoring a run is reading this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Status = Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled"]
+FINISHED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a context value comes from.
+
+    Attributes:
+        by: The state that wrote it, or ``operator``.
+        at: When it was observed, in seconds since the epoch.
+    """
+
+    by: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call whose intent is journaled and whose outcome is not.
+
+    Attributes:
+        key: Its idempotency key, ``run:seq``.
+        seq: Sequence number of its first intent.
+        tool: The tool's name.
+        input: Its input as JSON data.
+        attempt: 1 for the first time it is made.
+        phase: ``sent`` (it may be happening), ``backoff`` (it failed and is due again), ``probe`` (it may
+            have happened and the world is to be asked), ``doubt`` (a person decides).
+        due: In back-off, when it is made again; otherwise when it was sent.
+        retries: Retries so far, by failure class.
+        after: The failure class that left it in doubt; None after a crash.
+    """
+
+    key: str
+    seq: int
+    tool: str
+    input: Mapping[str, Any]
+    attempt: int
+    phase: Literal["sent", "backoff", "probe", "doubt"]
+    due: float
+    retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A wait for time.
+
+    Attributes:
+        due: When the event ``elapsed`` is raised, in seconds since the epoch.
+    """
+
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate:
+    """An event that is to be handled next, without waiting for anything.
+
+    Attributes:
+        event: Its name: ``always``, or ``failed.guard`` when a call's input could not be computed.
+    """
+
+    event: str
+
+
+Pending = PendingCall | Timer | Immediate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment.
+
+    Attributes:
+        run: Its id.
+        digest: Digest of the machine that it is pinned to.
+        seq: Sequence number of its last journal record.
+        status: One of the six statuses.
+        state: The current state.
+        started: When the run started.
+        entered: When the state was entered.
+        context: The known context fields as JSON data.
+        sources: Where each of them comes from.
+        attempts: How often each state that counts attempts was entered.
+        steps: Transitions taken.
+        calls: Calls made, retries included.
+        cost: What was spent, by unit.
+        pending: What the run waits for; None when it is an event, or nothing any more.
+        failure: The last failure: class, message, tool, state.
+        because: What last went wrong, for people.
+        cancelled: Whether a cancellation was accepted.
+        output: The output of a finished run.
+    """
+
+    run: str
+    digest: str
+    seq: int
+    status: Status
+    state: str
+    started: float
+    entered: float
+    context: Mapping[str, Any]
+    sources: Mapping[str, Source]
+    attempts: Mapping[str, int]
+    steps: int
+    calls: int
+    cost: Mapping[str, float]
+    pending: Pending
+    failure: Mapping[str, str] | None
+    because: str
+    cancelled: bool
+    output: Mapping[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended."""
+        return self.status in FINISHED
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the snapshot as plain JSON data."""
+        pending: dict[str, Any] | None = None
+        match self.pending:
+            case PendingCall() as call:
+                pending = {"kind": "call"} | {n: getattr(call, n) for n in PendingCall.__slots__}
+                pending["input"], pending["retries"] = dict(call.input), dict(call.retries)
+            case Timer(due):
+                pending = {"kind": "timer", "due": due}
+            case Immediate(event):
+                pending = {"kind": "immediate", "event": event}
+        return {
+            "run": self.run,
+            "digest": self.digest,
+            "seq": self.seq,
+            "status": self.status,
+            "state": self.state,
+            "started": self.started,
+            "entered": self.entered,
+            "context": dict(self.context),
+            "sources": {name: [s.by, s.at] for name, s in self.sources.items()},
+            "attempts": dict(self.attempts),
+            "steps": self.steps,
+            "calls": self.calls,
+            "cost": dict(self.cost),
+            "pending": pending,
+            "failure": None if self.failure is None else dict(self.failure),
+            "because": self.because,
+            "cancelled": self.cancelled,
+            "output": None if self.output is None else dict(self.output),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
+        """Return the snapshot that :meth:`as_data` gave."""
+        pending: Pending = None
+        if data["pending"] is not None:
+            parts = dict(data["pending"])
+            kinds = {"call": PendingCall, "timer": Timer, "immediate": Immediate}
+            pending = kinds[parts.pop("kind")](**parts)
+        sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
+        return cls(**{**data, "pending": pending, "sources": sources})

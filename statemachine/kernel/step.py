@@ -1,0 +1,94 @@
+"""The step: a pure function of machine, snapshot, event and time. No I/O, no clock, no randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statemachine.clock import instant
+from statemachine.kernel.calls import about_call
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.due import coming, may_leave
+from statemachine.kernel.enter import enter
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.inputs import checked_inputs
+from statemachine.kernel.route import cancel, route
+from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
+from statemachine.machine.definition import REFUSED, Definition
+from statemachine.machine.model import OPERATOR
+
+_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED))
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
+
+
+def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+    """Return the first step of a new run.
+
+    Args:
+        definition: The machine.
+        run: Id of the run.
+        inputs: Values of fields that the operator owns; text is read as the field's type.
+        now: The time, in seconds since the epoch; it counts to the microsecond.
+
+    Raises:
+        InvalidInput: A value does not fit, is not the operator's to give, or is missing.
+    """
+    given, now = checked_inputs(definition, inputs), instant(now)
+    declared = definition.declaration
+    context = {n: f.default for n, f in declared.context.items() if f.has_default} | given
+    context = {n: v for n, v in context.items() if v is not None}
+    before = Snapshot(
+        run=run,
+        digest=definition.digest,
+        seq=0,
+        status="running",
+        state=declared.initial,
+        started=now,
+        entered=now,
+        context=context,
+        sources={n: Source(OPERATOR, now) for n in context},
+        attempts={},
+        steps=0,
+        calls=0,
+        cost={},
+        pending=None,
+        failure=None,
+        because="",
+        cancelled=False,
+        output=None,
+    )
+    draft = Draft(definition, before, now)
+    machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
+    draft.add("run_started", {**machine, "inputs": given})
+    enter(draft, declared.initial, None)
+    return draft.step("start", "taken")
+
+
+def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -> Step:
+    """Return what ``event`` leads to at the time ``now``, in seconds since the epoch to the microsecond.
+
+    Nothing is ever lost: an event that leads nowhere gives a step whose snapshot is the one given. Events
+    that time raises are taken when they are due (see :func:`due`), and refused before.
+    """
+    draft, name = Draft(definition, snapshot, instant(now)), event.name
+    pending = snapshot.pending
+    if snapshot.finished:
+        return draft.refuse(name, "unknown")
+    if name in _ABOUT_CALLS:
+        if not isinstance(pending, PendingCall) or pending.key != event.key:
+            return draft.refuse(name, "unknown")
+        return about_call(draft, pending, event)
+    if name in _BY_TIME:
+        at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
+        if at is None or (draft.now < at and not isinstance(pending, Immediate)):
+            return draft.refuse(name, "unknown")
+        return route(draft, name)
+    if isinstance(pending, PendingCall) and not may_leave(definition, pending):
+        return draft.refuse(name, "denied")
+    if name == "cancelled":
+        draft.add("event", {"name": name, "by": event.by})
+        return cancel(draft, event.by)
+    if name not in definition.payloads:
+        return draft.refuse(name, "unknown")
+    draft.add("event", {"name": name, "payload": dict(event.payload), "by": event.by})
+    return route(draft, name, event.payload, external=True)

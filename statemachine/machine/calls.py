@@ -1,0 +1,108 @@
+"""What a state that calls a tool gives to it and takes from it, typed."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from statemachine.machine import types
+from statemachine.machine.definition import Action
+from statemachine.machine.expressions import Expression
+from statemachine.machine.model import OPERATOR, Declaration, State
+from statemachine.machine.references import suggest
+from statemachine.machine.report import Keys, Report
+from statemachine.machine.scopes import LOST, Scopes
+from statemachine.machine.signature import Signature
+
+
+class Calls:
+    """Types the calls of one machine's states and reports what does not fit."""
+
+    def __init__(self, declared: Declaration, report: Report, scopes: Scopes) -> None:
+        self.declared = declared
+        self.report = report
+        self.scopes = scopes
+
+    def action(self, name: str, state: State, signature: Signature | None) -> Action | None:
+        """Return what a calling state does; None if its tool is not known."""
+        path: Keys = ("states", name)
+        assert state.do is not None
+        given = {
+            argument: self.scopes.expression(self.report, (*path, "with", argument), text)
+            for argument, text in state.arguments.items()
+        }
+        saves = [self._save(name, field, text, signature) for field, text in state.save.items()]
+        if signature is None:
+            return None
+        for argument, expression in given.items():
+            if argument not in signature.input:
+                message = f"`{state.do}` takes no `{argument}`{suggest(argument, signature.input)}"
+                self.report.add("SM117", (*path, "with", argument), message, key=True)
+            elif expression is not None:
+                self._fits((*path, "with", argument), expression, signature.input[argument].type)
+        for parameter, wanted in signature.input.items():
+            if parameter in given or (*path, "with", parameter) in self.report.damaged:
+                continue
+            if parameter in self.declared.context:
+                given[parameter] = expression = self.scopes.expression(self.report, (*path, "do"), parameter)
+                if expression is not None:
+                    self._fits((*path, "do"), expression, wanted.type)
+            elif wanted.required and self.report.missing("context", parameter, ()):
+                message = (
+                    f"`{state.do}` needs `{parameter}`: give it under with:, "
+                    "or declare a context field of that name"
+                )
+                self.report.add("SM117", (*path, "do"), message)
+        sufficient = self.scopes.guard(
+            self.report, (*path, "sufficient"), state.sufficient, output=signature.output
+        )
+        arguments = {n: e for n, e in given.items() if e is not None}
+        return Action(
+            state.do,
+            MappingProxyType(arguments),
+            tuple(s for s in saves if s is not None),
+            sufficient,
+        )
+
+    def _fits(self, path: Keys, expression: Expression, wanted: Any) -> None:
+        if not _assignable(expression.type, wanted):
+            given, takes = types.kind(expression.type), types.kind(wanted)
+            self.report.add("SM119", path, f"`{expression.text}` is {given}, but the tool takes {takes}")
+
+    def _save(
+        self, state: str, field: str, text: str, signature: Signature | None
+    ) -> tuple[str, tuple[str, ...], bool] | None:
+        path: Keys = ("states", state, "save", field)
+        if self.report.missing("context", field, self.declared.context):
+            hint = suggest(field, self.declared.context) or "; declare it under context:"
+            self.report.add("SM113", path, f"there is no context field `{field}`{hint}", key=True)
+        elif field in self.declared.context:
+            owners = self.declared.context[field].owner
+            known = {OPERATOR, *self.declared.states}
+            if state not in owners and not any(self.report.missing("states", o, known) for o in owners):
+                message = f"`{state}` does not own `{field}`; its owner is {', '.join(owners)}"
+                self.report.add("SM118", path, message, key=True)
+        parts = tuple(text.split("."))
+        if parts[0] != "output":
+            message = "a save takes a path into the output: `output` or `output.part`"
+            self.report.add("SM119", path, message)
+            return None
+        if signature is None:
+            return None
+        try:
+            given = types.member_type(signature.output, parts[1:])
+        except KeyError as error:
+            parts_known = types.members(types.required(signature.output)[0]) or {}
+            message = f"the output has no `{error.args[0]}`{suggest(error.args[0], parts_known)}"
+            self.report.add("SM119", path, message)
+            return None
+        wanted = self.scopes.types.get(field, LOST)
+        if wanted is not LOST and not _assignable(given, wanted):
+            message = f"`{text}` is {types.kind(given)}, but `{field}` is {types.kind(wanted)}"
+            self.report.add("SM119", path, message)
+        return field, parts[1:], given != wanted
+
+
+def _assignable(given: Any, wanted: Any) -> bool:
+    kinds = types.kind(given), types.kind(wanted)
+    return "any" in kinds or kinds[0] == kinds[1] or kinds == ("int", "float")

@@ -1,0 +1,137 @@
+"""A declaration with everything it names resolved and typed: what the kernel moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from statemachine.machine.expressions import Expression, Guard
+from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
+from statemachine.machine.references import Folder
+from statemachine.machine.report import Locate
+from statemachine.machine.signature import Signature
+
+REFUSED = "failed.guard"
+"""The event that a guard or an expression that fails to evaluate raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One candidate transition.
+
+    Attributes:
+        target: The state it leads to.
+        guard: Its condition, None when it always holds.
+        event: The event name that it is declared under.
+        resets: States whose attempts fall to zero.
+    """
+
+    target: str
+    guard: Guard | None
+    event: str
+    resets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a state that calls a tool does.
+
+    Attributes:
+        tool: The tool's name.
+        arguments: Its inputs as expressions.
+        saves: Context field and the path into the output that it takes, with whether the value must be
+            checked against the field's type.
+        sufficient: Whether a valid answer is enough.
+    """
+
+    tool: str
+    arguments: Mapping[str, Expression]
+    saves: tuple[tuple[str, tuple[str, ...], bool], ...]
+    sufficient: Guard | None
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """A declaration, resolved.
+
+    Attributes:
+        declaration: The data.
+        digest: Its digest.
+        folder: What its references are relative to.
+        types: Type of each context field.
+        signatures: Signature of each tool.
+        actions: For each state that calls a tool, what it does.
+        edges: For each state, its own transitions by declared event name.
+        everywhere: Transitions from every state that is not final.
+        outputs: For each final state, its output expressions.
+        reasons: For each final state that has one, its reason.
+        payloads: For each external event, the types of its payload.
+        locate: Where a part of the declaration is written.
+    """
+
+    declaration: Declaration
+    digest: str
+    folder: Folder
+    types: Mapping[str, Any]
+    signatures: Mapping[str, Signature]
+    actions: Mapping[str, Action]
+    edges: Mapping[str, Mapping[str, tuple[Edge, ...]]]
+    everywhere: Mapping[str, tuple[Edge, ...]]
+    outputs: Mapping[str, Mapping[str, Expression]]
+    reasons: Mapping[str, Expression]
+    payloads: Mapping[str, Mapping[str, Any]]
+    locate: Locate
+    _candidates: dict[tuple[str, str], tuple[Edge, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def candidates(self, state: str, event: str) -> tuple[Edge, ...]:
+        """Return the transitions that ``event`` may take from ``state``, in the order they are tried.
+
+        The state's own come before the machine's; within each, the most specific event name first.
+        """
+        found = self._candidates.get((state, event))
+        if found is None:
+            names = event_names(event)
+            own, common = self.edges.get(state, {}), self.everywhere
+            if self.declaration.states[state].kind == "final":
+                common = {}
+            found = tuple(e for table in (own, common) for name in names for e in table.get(name, ()))
+            self._candidates[state, event] = found
+        return found
+
+    def events(self) -> frozenset[str]:
+        """Return the full names of all events that can be raised or sent."""
+        declared = self.declaration
+        limits = [
+            f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(declared.limits, n) is not None
+        ]
+        return frozenset(
+            ["always", "done", "partial", "elapsed", "timeout", "cancelled", REFUSED]
+            + [f"failed.{c}" for c in FAILURE_CLASSES]
+            + limits
+            + [f"limit.cost.{unit}" for unit in declared.limits.cost]
+            + list(declared.events)
+        )
+
+    def final_states(self) -> Iterator[tuple[str, State]]:
+        """Yield the final states."""
+        return ((n, s) for n, s in self.declaration.states.items() if s.kind == "final")
+
+
+def event_names(event: str) -> tuple[str, ...]:
+    """Return the names under which an event may be declared, from the most specific to the least.
+
+    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit
+    and a cancellation are not matched by ``*``: they are answers to a demand, not results.
+    """
+    parts = event.split(".")
+    names = tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    if parts[0] in ("limit", "cancelled", "always"):
+        return names
+    if event == "partial":
+        return (*names, "failed", "*")
+    if parts[0] in ("failed",):
+        return (*names, "*")
+    return (event, "*")

@@ -1,0 +1,324 @@
+"""Typed expressions over context, attempts and the event: CEL behind one small class.
+
+Names are flattened (``verdict.ok`` is one variable), so a misspelt or ill-typed name fails when the
+machine is loaded. A value that is missing at run time is an error of the expression, never ``false``.
+The language: https://github.com/google/cel-spec/blob/master/doc/langdef.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol, get_args, get_origin
+
+from cel_expr_python import cel
+
+from statemachine.errors import InvalidExpression
+from statemachine.machine import types
+from statemachine.machine.references import parameters_of, suggest
+
+Root = Literal["context", "attempts", "event", "output", "failure", "known", "fresh"]
+
+_CEL = {
+    "str": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "float": cel.Type.DOUBLE,
+    "bool": cel.Type.BOOL,
+    "any": cel.Type.DYN,
+}
+_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_CHAIN = re.compile(
+    r"""(//[^\n]* | [bB]?[rR](?:\"{3}[\s\S]*?\"{3} | \'{3}[\s\S]*?\'{3} | "[^"\n]*" | '[^'\n]*')
+        | \"{3}(?:\\.|[^\\])*?\"{3} | \'{3}(?:\\.|[^\\])*?\'{3}
+        | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*')
+      | (?<![\w.])[a-zA-Z_]\w*(?:\s*\.\s*[a-zA-Z_]\w*)*""",
+    re.VERBOSE,
+)
+"""A comment or string, in the first group, or a name with its parts."""
+
+_PATH = re.compile(r"[a-z_]\w*(\.[a-zA-Z_]\w*)*")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
+_EXPECTING = re.compile(r" expecting \{.*\}")
+_LONGEST = 4000
+_OPERATORS = {"and": "&&", "or": "||", "not": "!", "is": "==", "=": "==", "&": "&&", "|": "||"}
+_FOREIGN = re.compile(r"(?:and|or|not|is)\b|=|&|\|")
+"""What other languages write, and what it is called here."""
+
+_TYPES = {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
+_KEYWORDS = {
+    *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let"),
+    *("loop", "namespace", "null", "package", "return", "true", "var", "void", "while"),
+}
+RESERVED_WORDS = _TYPES | _KEYWORDS
+"""Words that no variable can be called, by the language's definition."""
+
+
+class Reader(Protocol):
+    """Where an expression's values come from at run time."""
+
+    def read(self, root: Root, path: tuple[str, ...]) -> Any:
+        """Return the value at ``path`` below ``root``, or None when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One name that an expression may use.
+
+    Attributes:
+        root: Which part of a run it is read from.
+        path: Keys below the root.
+        type: Its Python type.
+    """
+
+    root: Root
+    path: tuple[str, ...]
+    type: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A compiled condition.
+
+    Attributes:
+        text: Its source.
+        reads: Name, root and path of each value that it reads.
+        opaque: Whether it is a Python function, which nothing can look into.
+    """
+
+    text: str
+    reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
+    opaque: bool
+    _evaluate: Callable[[dict[str, Any]], object]
+
+    def decide(self, reader: Reader) -> tuple[bool | None, dict[str, Any], str]:
+        """Return the verdict (None: it failed to evaluate), the values it read, and the error's text."""
+        values = {}
+        for name, root, path in self.reads:
+            value = reader.read(root, path)
+            if value is not None:
+                values[name] = value
+        verdict = self._evaluate(values)
+        if verdict is True or verdict is False:
+            return verdict, values, ""
+        return None, values, _describe(str(verdict), self.reads, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression that gives a value: a path into what a run holds, or CEL.
+
+    Attributes:
+        text: Its source.
+        type: Python type of a path's value; ``Any`` for the result of CEL that is not a plain type.
+    """
+
+    text: str
+    type: Any
+    _reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
+    _compiled: Any
+
+    def value(self, reader: Reader) -> Any:
+        """Return the value as JSON data; a path to what is not known gives None.
+
+        Raises:
+            InvalidExpression: It failed to evaluate.
+        """
+        if self._compiled is None:
+            _, root, path = self._reads[0]
+            return reader.read(root, path)
+        values = {n: v for n, r, p in self._reads if (v := reader.read(r, p)) is not None}
+        try:
+            result = self._compiled.eval(data=values)
+        except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
+            raise InvalidExpression(str(error)) from None
+        if result.type() == cel.Type.ERROR:
+            raise InvalidExpression(_describe(str(result.value()), self._reads, values))
+        return _plain(result.plain_value())
+
+
+def _plain(value: Any) -> Any:
+    """Return CEL's result as JSON data; bytes, durations and times have no place in a context."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return str(value)
+
+
+def _describe(
+    error: str, reads: Iterable[tuple[str, Root, tuple[str, ...]]], values: Mapping[str, Any]
+) -> str:
+    missing = [name for name, _, _ in reads if name not in values]
+    if missing and "No value with name" in error:
+        return f"no value for {', '.join(missing)}"
+    return re.sub(r"^[A-Z_]+: ", "", error.splitlines()[0] if error else "gave no boolean")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names that an expression may use in one place, and the compiler for it."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+
+    @cached_property
+    def _env(self) -> cel.Env:
+        return cel.NewEnv(
+            variables={name: _cel_type(v.type) for name, v in self.variables.items() if _is_leaf(v.type)}
+        )
+
+    def guard(self, text: str) -> Guard:
+        """Compile a condition.
+
+        Raises:
+            InvalidExpression: It is misspelt, ill-typed, or gives no boolean.
+        """
+        compiled = self._compile(text)
+        if compiled.return_type() != cel.Type.BOOL:
+            raise InvalidExpression(
+                f"a guard gives true or false; this gives {compiled.return_type().name().lower()}"
+            )
+
+        def evaluate(values: dict[str, Any]) -> object:
+            try:
+                return compiled.eval(data=values).value()
+            except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
+                return str(error)
+
+        return Guard(text, self._reads(text), False, evaluate)
+
+    def expression(self, text: str) -> Expression:
+        """Compile an expression that gives a value.
+
+        Raises:
+            InvalidExpression: It is misspelt or ill-typed.
+        """
+        if _PATH.fullmatch(text) and text in self.variables:
+            variable = self.variables[text]
+            return Expression(text, variable.type, ((text, variable.root, variable.path),), None)
+        compiled = self._compile(text)
+        plain = {"BOOL": bool, "INT": int, "DOUBLE": float, "STRING": str}
+        return Expression(text, plain.get(compiled.return_type().name(), Any), self._reads(text), compiled)
+
+    def _compile(self, text: str) -> cel.Expression:
+        if len(text) > _LONGEST:
+            raise InvalidExpression(f"an expression has at most {_LONGEST} characters")
+        try:
+            return self._env.compile(text)
+        except RuntimeError as error:
+            raise self._explain(str(error), text) from None
+
+    def _explain(self, error: str, text: str) -> InvalidExpression:
+        match = _ERROR.search(error)
+        if "recursion" in error:
+            return InvalidExpression("nested too deeply, or too long a chain of operators; split it")
+        if match is None:
+            return InvalidExpression(re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", error))
+        line, column, message = int(match[1]), int(match[2]), _EXPECTING.sub("", match[3])
+        at = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1]) + column
+        unknown = _UNDECLARED.search(message)
+        if unknown or "cannot be the operand of a select" in message:
+            found = next(
+                (m for m in _CHAIN.finditer(text) if m.start() < at <= m.end() + 1 and not m[1]), None
+            )
+            name = re.sub(r"\s", "", found[0]) if found else (unknown[1] if unknown else text)
+            at = found.start() + 1 if found else at
+            if name in self.variables:
+                return InvalidExpression(f"`{name}` is not a plain value; use one of its parts", at)
+            return InvalidExpression(f"there is no `{name}` here{suggest(name, self.variables)}", at)
+        overload = re.search(r"found no matching overload for '(.*?)' applied to '\((.*)\)'", message)
+        if overload:
+            operator = overload[1].strip("_").replace("_", " ")
+            return InvalidExpression(
+                f"`{operator}` does not take ({overload[2].replace('string', 'str')})", at
+            )
+        if message.startswith("Syntax error"):
+            word = _FOREIGN.match(text, max(0, at - 1))
+            message = f"write `{_OPERATORS[word[0]]}` instead of `{word[0]}`" if word else message
+            message = message.replace("mismatched input '<EOF>'", "the expression breaks off here")
+        return InvalidExpression(message, at)
+
+    def _reads(self, text: str) -> tuple[tuple[str, Root, tuple[str, ...]], ...]:
+        found: dict[str, Variable] = {}
+        for names in _prefixes(text):
+            for name in names:
+                if name in self.variables and _is_leaf(self.variables[name].type):
+                    found[name] = self.variables[name]
+                    break
+        return tuple((name, v.root, v.path) for name, v in found.items())
+
+
+def mentions(text: str, names: set[str]) -> bool:
+    """Return whether an expression uses one of ``names`` or a part of one."""
+    return bool(names) and any(not names.isdisjoint(prefixes) for prefixes in _prefixes(text))
+
+
+def _prefixes(text: str) -> Iterator[list[str]]:
+    """Yield for each chain of names in an expression all that it may be, the longest first."""
+    for match in _CHAIN.finditer(text):
+        parts = [] if match[1] else [p.strip() for p in match[0].split(".")]
+        yield [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+
+def function_guard(
+    reference: str, function: Any, variables: Mapping[str, Variable], lost: Iterable[str] = ()
+) -> Guard | None:
+    """Return a guard that calls a pure Python function with the context fields that its parameters name.
+
+    Returns None where a field is ``lost``: declared, but wrongly.
+
+    Raises:
+        InvalidExpression: A parameter names no field, or has no type.
+        InvalidReference: It is not a function, or its types cannot be checked.
+    """
+    parameters = parameters_of(reference, function)
+    if not parameters.keys().isdisjoint(lost):
+        return None
+    for name in parameters:
+        if name not in variables:
+            raise InvalidExpression(
+                f"`{reference}` takes `{name}`, which is no context field{suggest(name, variables)}"
+            )
+    adapters = {name: types.adapter(parameter.annotation) for name, parameter in parameters.items()}
+
+    def evaluate(values: dict[str, Any]) -> object:
+        try:
+            verdict = function(**{n: a.validate_python(values.get(n)) for n, a in adapters.items()})
+        except Exception as error:  # a guard may raise anything; the receipt shows it
+            return f"{type(error).__name__}: {error}"
+        return verdict if isinstance(verdict, bool) else f"gave {type(verdict).__name__}, not a bool"
+
+    reads = tuple((name, variables[name].root, variables[name].path) for name in parameters)
+    return Guard(reference, reads, True, evaluate)
+
+
+def variables_of(root: Root, name: str, path: tuple[str, ...], of: Any) -> dict[str, Variable]:
+    """Return the flattened variables of a value of type ``of`` that is called ``name``."""
+    found: dict[str, Variable] = {}
+
+    def visit(inner: tuple[str, ...], leaf: Any, optional: bool) -> None:
+        full = ".".join((name, *inner))
+        found[full] = Variable(root, (*path, *inner), leaf | None if optional and leaf is not Any else leaf)
+
+    types.leaves(of, (), visit)
+    return found
+
+
+def _is_leaf(of: Any) -> bool:
+    return types.members(types.required(of)[0]) is None
+
+
+def _cel_type(of: Any) -> cel.Type:
+    of, _ = types.required(of)
+    kind = types.kind(of)
+    if kind == "list":
+        inner = get_args(of)
+        return cel.Type.List(_cel_type(inner[0]) if inner and get_origin(of) is not tuple else cel.Type.DYN)
+    if kind == "map":
+        inner = get_args(of)
+        return cel.Type.Map(cel.Type.STRING, _cel_type(inner[1]) if inner else cel.Type.DYN)
+    return _CEL[kind]

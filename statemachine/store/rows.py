@@ -1,0 +1,148 @@
+"""What goes into the store and what comes out of it, as plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..journal import Record
+
+UNFINISHED = ("pending", "running", "waiting")
+FINAL = ("succeeded", "failed", "cancelled")
+STATUSES = UNFINISHED + FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One step of one run, to be stored whole or not at all.
+
+    Attributes:
+        run: Id of the run.
+        expected_seq: The run's stored sequence number that this step was computed from.
+        epoch: The lease's fencing epoch that this process holds.
+        records: What happened, continuing the run's chain.
+        snapshot: The run as it is after them, as text.
+        status: One of ``STATUSES``.
+        state: The machine's state.
+        blobs: What records and snapshot keep apart, by SHA-256.
+        waiting: What the run waits for, in words; None when it does not.
+        due: When the next timer fires, in seconds since the epoch; None without one.
+        reason: Why the run is where it is, for people.
+        finished: When the run ended; given if and only if ``status`` is final. Ending gives up the lease.
+        consumed: Ids of inbox messages that this step has dealt with.
+    """
+
+    run: str
+    expected_seq: int
+    epoch: int
+    records: tuple[Record, ...]
+    snapshot: str
+    status: str
+    state: str
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    waiting: str | None = None
+    due: float | None = None
+    reason: str | None = None
+    finished: float | None = None
+    consumed: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"{self.status!r} is none of {', '.join(STATUSES)}")
+        if (self.status in FINAL) != (self.finished is not None):
+            raise ValueError("a run has a time of finishing if and only if its status is final")
+        for seq, record in enumerate(self.records, start=self.expected_seq + 1):
+            if (record.run, record.seq) != (self.run, seq):
+                raise ValueError(f"record {record.run}:{record.seq} is where {self.run}:{seq} should be")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMachine:
+    """A machine that runs were started with.
+
+    Attributes:
+        digest: SHA-256 of the declaration.
+        name: Its name.
+        version: Its version.
+        declaration: The whole declaration, as JSON text.
+        source: The file or folder it was loaded from.
+    """
+
+    digest: str
+    name: str
+    version: str
+    declaration: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run without its snapshot; times are seconds since the epoch.
+
+    Attributes:
+        id: Its id.
+        machine: Digest of its machine.
+        name: The machine's name.
+        version: The machine's version.
+        status: One of ``STATUSES``.
+        state: The machine's state.
+        waiting: What it waits for, in words.
+        due: When its next timer fires.
+        seq: Sequence number of its last record.
+        head: Hash of its last record.
+        epoch: Fencing epoch of the newest lease.
+        owner: Who holds the lease.
+        lease_until: Until when.
+        started: Time of its first record.
+        updated: Time of its last record.
+        finished: When it ended.
+        reason: Why it is where it is.
+    """
+
+    id: str
+    machine: str
+    name: str
+    version: str
+    status: str
+    state: str
+    waiting: str | None
+    due: float | None
+    seq: int
+    head: str
+    epoch: int
+    owner: str | None
+    lease_until: float | None
+    started: float
+    updated: float
+    finished: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun(RunSummary):
+    """A run with all that is needed to go on with it.
+
+    Attributes:
+        snapshot: The text that its last commit stored.
+    """
+
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An event that was sent to a run and not yet dealt with.
+
+    Attributes:
+        id: Its id, which ``Commit.consumed`` names.
+        run: Id of the run.
+        event: Name of the event.
+        payload: What came with it: plain JSON data.
+        at: When it was sent, in seconds since the epoch.
+    """
+
+    id: int
+    run: str
+    event: str
+    payload: object
+    at: float

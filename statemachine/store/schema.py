@@ -1,0 +1,87 @@
+"""The tables, and the versions of them that this code can read."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+#: Alembic revisions in order; the last is what this code writes. Kept here so that Alembic, which is slow to
+#: import, is needed only by a database that is not there yet.
+VERSIONS = ("0001",)
+VERSION_TABLE = "statemachine_version"
+
+metadata = MetaData()
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("declaration", Text, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("machine", ForeignKey(machines.c.digest), nullable=False),
+    Column("status", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
+    Column("waiting", Text),
+    Column("due", Double, index=True),
+    Column("seq", Integer, nullable=False),
+    Column("head", String, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", String),
+    Column("lease_until", Double),
+    Column("started", Double, nullable=False, index=True),
+    Column("updated", Double, nullable=False),
+    Column("finished", Double),
+    Column("reason", Text),
+    # Last, so that reading the others does not walk through a large one.
+    Column("snapshot", Text, nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("run", ForeignKey(runs.c.id), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("prev", String, nullable=False),
+    Column("hash", String, nullable=False),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", ForeignKey(runs.c.id), nullable=False),
+    Column("event", String, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_inbox_run", "run"),
+    # An id that was handled is never given again.
+    sqlite_autoincrement=True,
+)

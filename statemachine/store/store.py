@@ -1,0 +1,328 @@
+"""The one door to what is kept of runs; each method is one transaction and one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+
+from ..errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
+from ..journal import Record, decode, encode
+from .database import WRITING, connect, pragmas, reported
+from .migrate import bring_up_to_date
+from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
+from .schema import blobs, inbox, machines, records, runs
+from .writer import Writer, blob_rows, insert_new, record_row
+
+# Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
+_PAGE = 500
+
+_SUMMARY = [c for c in runs.c if c.name != "snapshot"]
+_SUMMARY[2:2] = [machines.c.name, machines.c.version]
+
+
+class Store(AbstractContextManager["Store"]):
+    """Runs, their journals and their machines in a database; safe to use from several threads and processes.
+
+    Every method raises StoreUnusable when the database refuses; nothing is half done then, and the store can
+    still be used.
+    """
+
+    def __init__(self, engine: Engine, name: str, busy_timeout: float) -> None:
+        self.name = name
+        self._engine = engine
+        self._writing = engine.execution_options(**{WRITING: True})
+        self._busy_timeout = busy_timeout
+        self._writer = Writer(engine)
+        # Threads of this process queue here, where waiting costs nothing, and not at the database's lock.
+        self._one_writer = Lock()
+
+    @classmethod
+    def open(cls, where: str | Path, *, create: bool = True, busy_timeout: float = 30.0) -> Self:
+        """Open a database, made if need be, and make sure that it keeps what it acknowledges.
+
+        Args:
+            where: A SQLite file's path, or an SQLAlchemy URL.
+            create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
+            busy_timeout: Seconds to wait for another program's lock.
+
+        Raises:
+            StoreUnusable: It cannot be used; the message says why and what to do.
+        """
+        engine, name = connect(where, create, busy_timeout)
+        with ExitStack() as undo, reported(engine, name, busy_timeout):
+            undo.callback(engine.dispose)
+            bring_up_to_date(engine, name)
+            undo.pop_all()
+        return cls(engine, name, busy_timeout)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._writer.close()
+        self._engine.dispose()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def pragmas(self) -> dict[str, str | int]:
+        """Return how connections are set, read back from one; empty for another database than SQLite."""
+        if self._engine.dialect.name != "sqlite":
+            return {}
+        with self._reported(), self._engine.connect() as connection:
+            return pragmas(connection)
+
+    # Writing
+
+    def commit(self, commits: Sequence[Commit]) -> list[LeaseLost | None]:
+        """Store steps of any runs in one transaction and with one disk sync.
+
+        A step is stored only when the run still is at the step's ``expected_seq`` and ``epoch`` and has the
+        hash that its records follow. If not, the step is refused as a whole, and the others are stored.
+
+        Returns:
+            For each step, in order, None when it is stored or the error that says why it is not.
+        """
+        with self._one_writer, self._reported():
+            return self._writer.store(commits)
+
+    def create_run(self, machine: StoredMachine, first: Commit, *, owner: str, lease_until: float) -> None:
+        """Store a new run, its machine if that is new, and its first records, in one transaction.
+
+        Args:
+            machine: What the run was started with.
+            first: Its first step: ``expected_seq`` 0, ``epoch`` 1, at least one record.
+            owner: Who holds the lease.
+            lease_until: Until when, in seconds since the epoch.
+
+        Raises:
+            InvalidInput: There is a run of that id.
+        """
+        if first.expected_seq != 0 or first.epoch != 1 or not first.records:
+            raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
+        if first.consumed:
+            raise ValueError("a run that starts has no inbox yet")
+        dialect, last, ended = self._engine.dialect.name, first.records[-1], first.finished is not None
+        with self._write() as connection:
+            connection.execute(insert_new(dialect, machines), asdict(machine))
+            if connection.scalar(select(runs.c.id).where(runs.c.id == first.run)):
+                raise InvalidInput(f"there is a run {first.run} already")
+            connection.execute(
+                insert(runs).values(
+                    id=first.run,
+                    machine=machine.digest,
+                    seq=last.seq,
+                    head=last.hash,
+                    epoch=first.epoch,
+                    owner=None if ended else owner,
+                    lease_until=None if ended else lease_until,
+                    started=first.records[0].at,
+                    updated=last.at,
+                    status=first.status,
+                    state=first.state,
+                    waiting=first.waiting,
+                    due=first.due,
+                    finished=first.finished,
+                    reason=first.reason,
+                    snapshot=first.snapshot,
+                )
+            )
+            connection.execute(insert(records), [record_row(record) for record in first.records])
+            if first.blobs:
+                connection.execute(insert_new(dialect, blobs), blob_rows(dict(first.blobs)))
+
+    def post(self, run: str, event: str, payload: object, at: float) -> int:
+        """Put an event into a run's inbox and return its id.
+
+        Raises:
+            UnknownRun: There is no such run.
+            EventRefused: The run has ended.
+            InvalidValue: The payload is not plain JSON data.
+        """
+        text, large = encode(payload)
+        with self._write() as connection:
+            status = connection.scalar(select(runs.c.status).where(runs.c.id == run))
+            if status is None:
+                raise _unknown(run)
+            if status in FINAL:
+                ended = f"{'was' if status == 'cancelled' else 'has'} {status}"
+                raise EventRefused(f"run {run} {ended} and takes no more events")
+            if large:
+                connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
+            posted = connection.execute(insert(inbox).values(run=run, event=event, payload=text, at=at))
+            return int(posted.inserted_primary_key[0])  # type: ignore[index]  # one row was inserted
+
+    # Leases
+
+    def acquire(
+        self, run: str, owner: str, now: float, lease_seconds: float, is_dead: Callable[[str], bool]
+    ) -> int:
+        """Take a run and return the epoch that fences off whoever had it before.
+
+        Args:
+            run: Its id.
+            owner: Who takes it.
+            now: The time, in seconds since the epoch.
+            lease_seconds: For how long.
+            is_dead: Whether an owner is known to be gone; must be quick, because nobody can write meanwhile.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunOwned: Another owner, not known to be gone, has a lease that has not run out.
+        """
+        with self._write() as connection:
+            lease = select(runs.c.owner, runs.c.lease_until, runs.c.epoch).where(runs.c.id == run)
+            found = connection.execute(lease.with_for_update()).one_or_none()
+            if found is None:
+                raise _unknown(run)
+            holder, until, epoch = found
+            if holder not in (None, owner) and until > now and not is_dead(holder):
+                ends = datetime.fromtimestamp(until, UTC).isoformat(" ", "seconds")
+                raise RunOwned(f"run {run} is owned by {holder} until {ends}; wait, or end that process")
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == run)
+                .values(owner=owner, lease_until=now + lease_seconds, epoch=epoch + 1)
+            )
+            return int(epoch) + 1
+
+    def renew(self, owner: str, now: float, lease_seconds: float) -> int:
+        """Extend the leases of all runs that an owner has and that have not ended; return how many."""
+        with self._write() as connection:
+            return connection.execute(
+                update(runs)
+                .where(runs.c.status.in_(UNFINISHED), runs.c.owner == owner)
+                .values(lease_until=now + lease_seconds)
+            ).rowcount
+
+    def release(self, run: str, epoch: int) -> bool:
+        """Give a run back; return whether this epoch still had it."""
+        with self._write() as connection:
+            released = connection.execute(
+                update(runs)
+                .where(runs.c.id == run, runs.c.epoch == epoch)
+                .values(owner=None, lease_until=None)
+            )
+            return released.rowcount == 1
+
+    # Reading
+
+    def load(self, run: str) -> StoredRun:
+        """Return a run by its full id, with its snapshot; raise UnknownRun when there is none."""
+        found = self._rows(
+            select(*_SUMMARY, runs.c.snapshot).join_from(runs, machines).where(runs.c.id == run)
+        )
+        if not found:
+            raise _unknown(run)
+        return StoredRun(*found[0])
+
+    def find(self, prefix: str) -> str:
+        """Return the full id of the one run that begins with ``prefix``.
+
+        Raises:
+            UnknownRun: None does, or several do; the message names them, or what is close.
+        """
+        begins = runs.c.id.startswith(prefix, autoescape=True)
+        found = self._ids(select(runs.c.id).where(begins).order_by(runs.c.id).limit(6))
+        if len(found) == 1 or (found and found[0] == prefix):
+            return found[0]
+        if found:
+            more = ", …" if found[5:] else ""
+            raise UnknownRun(
+                f"{prefix!r} begins more than one run: {', '.join(found[:5])}{more}; write more of it"
+            )
+        recent = self._ids(select(runs.c.id).order_by(runs.c.started.desc()).limit(1000))
+        raise _unknown(prefix, get_close_matches(prefix, recent, n=3))
+
+    def runs(
+        self, status: str | None = None, machine: str | None = None, limit: int | None = None
+    ) -> list[RunSummary]:
+        """Return runs, newest first; of one status, of one machine (by name or digest), at most ``limit``."""
+        query = select(*_SUMMARY).join_from(runs, machines).order_by(runs.c.started.desc(), runs.c.id.desc())
+        if status is not None:
+            query = query.where(runs.c.status == status)
+        if machine is not None:
+            query = query.where((machines.c.name == machine) | (machines.c.digest == machine))
+        return [RunSummary(*row) for row in self._rows(query.limit(limit))]
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of all runs that have not ended, oldest first."""
+        return self._ids(
+            select(runs.c.id).where(runs.c.status.in_(UNFINISHED)).order_by(runs.c.started, runs.c.id)
+        )
+
+    def due(self, now: float) -> list[str]:
+        """Return the ids of runs whose timer should have fired by ``now``, most overdue first."""
+        return self._ids(select(runs.c.id).where(runs.c.due <= now).order_by(runs.c.due, runs.c.id))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many runs there are of each status."""
+        found = dict.fromkeys(STATUSES, 0)
+        found.update(self._rows(select(runs.c.status, func.count()).group_by(runs.c.status)))
+        return found
+
+    def records(self, run: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
+        """Yield a run's records in order, a page at a time; after ``after``, up to and with ``until``."""
+        columns = [records.c[name] for name in Record.__slots__]
+        while True:
+            query = select(*columns).where(records.c.run == run, records.c.seq > after)
+            if until is not None:
+                query = query.where(records.c.seq <= until)
+            page = [Record(*row) for row in self._rows(query.order_by(records.c.seq).limit(_PAGE))]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].seq
+
+    def inbox(self, run: str) -> list[Posted]:
+        """Return the events that a run has not dealt with, oldest first."""
+        columns = (inbox.c.id, inbox.c.run, inbox.c.event, inbox.c.payload, inbox.c.at)
+        return [
+            Posted(id, run, event, decode(payload, self.blob), at)
+            for id, run, event, payload, at in self._rows(
+                select(*columns).where(inbox.c.run == run).order_by(inbox.c.id)
+            )
+        ]
+
+    def machine(self, digest: str) -> StoredMachine | None:
+        """Return a machine that runs were started with, or None."""
+        found = self._rows(select(machines).where(machines.c.digest == digest))
+        return StoredMachine(*found[0]) if found else None
+
+    def blob(self, digest: str) -> bytes:
+        """Return the bytes with this SHA-256; raise StoreUnusable when they are gone or are others."""
+        found = self._rows(select(blobs.c.data).where(blobs.c.digest == digest))
+        if not found or sha256(found[0][0]).hexdigest() != digest:
+            what = "has other bytes" if found else "is missing"
+            raise StoreUnusable(f"{self.name} is damaged: blob {digest} {what}; restore a backup")
+        return bytes(found[0][0])
+
+    def _reported(self) -> AbstractContextManager[None]:
+        return reported(self._engine, self.name, self._busy_timeout)
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._one_writer, self._reported(), self._writing.begin() as connection:
+            yield connection
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        with self._reported(), self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _ids(self, query: Select[tuple[str]]) -> list[str]:
+        return [row[0] for row in self._rows(query)]
+
+
+def _unknown(run: str, near: Sequence[str] = ()) -> UnknownRun:
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return UnknownRun(f"there is no run {run!r}; {hint}`statemachine runs` lists them all")

@@ -1,0 +1,125 @@
+"""Declare a machine in a few lines, and drive a run of it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from statemachine.kernel import AGAIN, FINISH, RECOVER, RESOLVE, Event, PendingCall, Step, due, start, step
+from statemachine.machine.definition import Definition
+from statemachine.machine.model import Declaration, FailureClass
+from statemachine.machine.outcome import Failure, Outcome
+from statemachine.machine.references import Folder
+from statemachine.machine.resolve import resolve
+
+FOLDER = Folder(Path(__file__).parent)
+WRITE = {"effect": "write", "reversibility": "none"}
+TOOLS: dict[str, dict[str, Any]] = {
+    "look": {"python": "tools.py:look", "effect": "read"},
+    "put": {"python": "tools.py:put", **WRITE, "idempotent": True},
+    "post": {"python": "tools.py:post", **WRITE, "idempotent": False, "probe": "posted"},
+    "mail": {"python": "tools.py:mail", **WRITE, "idempotent": False},
+    "posted": {"python": "tools.py:posted", "effect": "read"},
+}
+GOOD = {"ok": True, "score": 0.9, "size": 3}
+BAD = {"ok": False, "score": 0.1, "size": 0}
+
+
+def declare(states: Mapping[str, Any], **parts: Any) -> Definition:
+    """Return a machine with these states, the tools above, and `n`, `answer` and `size` as its context."""
+    callers = [name for name, state in states.items() if "do" in state]
+    context: dict[str, Any] = {"n": {"type": "int", "owner": "operator", "default": 1}}
+    if callers:
+        context["answer"] = {"type": "tools.py:Answer", "owner": callers, "fresh_for": "1m"}
+        context["size"] = {"type": "int", "owner": callers}
+    tools = {name: {**tool, **parts.get("tools", {}).get(name, {})} for name, tool in TOOLS.items()}
+    fixed = {"machine": "test", "version": "1", "initial": next(iter(states)), "context": context}
+    return resolve(
+        Declaration.model_validate({**fixed, **parts, "tools": tools, "states": dict(states)}), FOLDER
+    )
+
+
+def define(states: str, **parts: Any) -> Definition:
+    """Return :func:`declare` of states written in YAML, with final states `end` (succeeded) and `fail`."""
+    read: dict[str, Any] = YAML(typ="safe").load(states)
+    return declare({**read, "end": {"final": "succeeded"}, "fail": {"final": "failed"}} | read, **parts)
+
+
+class Run:
+    """A run driven by hand, at a time that only the test moves.
+
+    Attributes:
+        now: The time.
+        last: The last step.
+        steps: All of them.
+    """
+
+    def __init__(self, definition: Definition, now: float = 1000.0, **inputs: Any) -> None:
+        self.definition = definition
+        self.now = now
+        self.last = start(definition, "run", inputs, now)
+        self.steps = [self.last]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.last.snapshot, name)
+
+    @property
+    def entries(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """All journal records so far."""
+        return [entry for made in self.steps for entry in made.entries]
+
+    @property
+    def call(self) -> PendingCall:
+        """The pending call."""
+        assert isinstance(self.pending, PendingCall)
+        return self.pending
+
+    def take(self, event: Event) -> Step:
+        """Let an event happen."""
+        self.last = step(self.definition, self.last.snapshot, event, self.now)
+        self.steps.append(self.last)
+        return self.last
+
+    def send(self, name: str, by: str = "", **payload: Any) -> Step:
+        """Send an event from outside."""
+        return self.take(Event(name, payload, by=by))
+
+    def finish(self, output: Any = None, **outcome: Any) -> Step:
+        """Let the pending call succeed."""
+        return self.take(Event(FINISH, outcome=Outcome(output, **outcome), key=self.call.key))
+
+    def fail(self, failure: FailureClass, retry_after: float | None = None, **outcome: Any) -> Step:
+        """Let the pending call fail."""
+        failed = Failure(failure, f"it was {failure}", retry_after)
+        return self.take(Event(FINISH, outcome=Outcome(failure=failed, **outcome), key=self.call.key))
+
+    def crash(self) -> Step:
+        """Let the host die and come back while the call is under way."""
+        return self.take(Event(RECOVER, key=self.call.key))
+
+    def again(self) -> Step:
+        """Say that the back-off is over, whether it is or not."""
+        return self.take(Event(AGAIN, key=self.call.key))
+
+    def resolve(self, happened: bool | None, output: Any = None, by: str = "ann") -> Step:
+        """Decide on a call in doubt."""
+        payload = {"happened": happened} | ({"output": output} if output is not None else {})
+        return self.take(Event(RESOLVE, payload, key=self.call.key, by=by))
+
+    def wait(self) -> Step:
+        """Let time pass until time moves the run."""
+        timed = due(self.definition, self.last.snapshot)
+        assert timed is not None
+        self.now = max(self.now, timed[0])
+        return self.take(timed[1])
+
+    def settle(self) -> Run:
+        """Let every immediate event happen."""
+        while (
+            not self.finished and (timed := due(self.definition, self.last.snapshot)) and timed[0] <= self.now
+        ):
+            self.wait()
+        return self
