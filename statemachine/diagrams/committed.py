@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from statemachine.diagrams import FORMATS, render
 from statemachine.errors import OutputUnwritable
-from statemachine.machine.model import Declaration
+
+if TYPE_CHECKING:
+    from statemachine.machine.model import Declaration
 
 KEPT = ("svg", "dot", "mermaid")
 """The formats that are kept: one to look at, two to compare."""

@@ -210,8 +210,7 @@ def _arrows(
 def _role(event: str) -> ArrowRole:
     if event == "timeout":
         return "timeout"
-    failure = event in ("failed", "partial") or event.startswith(("failed.", "limit."))
-    return "failure" if failure else "step"
+    return "failure" if event.partition(".")[0] in ("failed", "partial", "limit") else "step"
 
 
 def _guard(transition: Transition) -> str | None:
@@ -242,13 +241,13 @@ def _looped(arrows: list[Arrow], declaration: Declaration) -> tuple[list[Arrow],
     import networkx as nx
 
     place = {name: i for i, name in enumerate(declaration.states)}
-    graph = nx.DiGraph((a.source, a.target) for a in arrows)
+    graph: nx.DiGraph[str] = nx.DiGraph((a.source, a.target) for a in arrows)
     groups = [sorted(g, key=place.__getitem__) for g in nx.strongly_connected_components(graph) if len(g) > 1]
     groups.sort(key=lambda names: place[names[0]])
     loops, main = [], set()
     for names in groups:
         start = declaration.initial if declaration.initial in names else names[0]
-        walk = list(_round(start, [a for a in arrows if a.source in names and a.target in names]))
+        walk = list(_round(start, [a for a in arrows if a.source in names and a.target in names], place))
         loops.append(Loop(tuple(names), (start, *(a.target for a in walk))))
         main |= {id(a) for a in walk}
     group = {name: n for n, names in enumerate(groups) for name in names}
@@ -263,13 +262,18 @@ def _looped(arrows: list[Arrow], declaration: Declaration) -> tuple[list[Arrow],
     return marked, tuple(loops)
 
 
-def _round(state: str, inside: list[Arrow]) -> Iterator[Arrow]:
-    """Walk once round a loop: on to new states while there are any, by ordinary events if it can be."""
+def _round(state: str, inside: list[Arrow], place: dict[str, int]) -> Iterator[Arrow]:
+    """Walk once round a loop: on to new states while there are any, by ordinary events if it can be, and to
+    those declared first, so that a way that skips work is not taken for the usual one."""
     seen = {state}
     while True:
         ways = [a for a in inside if a.source == state and a.target != state]
-        # min keeps the first of equals, so declared order decides last.
-        way = min(ways, key=lambda a: (a.target in seen, a.role == "exhausted", a.role != "step"))
+        new = [a for a in ways if a.target not in seen]
+        # min keeps the first of equals: back into the walk, the transition declared first.
+        way = min(
+            new or ways,
+            key=lambda a: (a.role == "exhausted", a.role != "step", place[a.target] if new else 0),
+        )
         yield way
         if way.target in seen:
             return

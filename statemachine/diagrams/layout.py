@@ -27,7 +27,7 @@ _PIXELS = ("-Gdpi=144", "-Gsize=60,60")
 """Twice the size on screen, and no side above 60 inches, so that no picture fills the memory."""
 
 
-def program() -> str:
+def renderer() -> str:
     """Return the path of the layout program: the one installed with this package, else one on PATH.
 
     Raises:
@@ -54,7 +54,7 @@ def lay_out(dot: str, form: str, timeout: float = TIMEOUT) -> bytes:
     Raises:
         DiagramFailed: The program is missing, refuses the text, or even the simplest layout takes too long.
     """
-    command = [program(), f"-T{form}", *(_PIXELS if form == "png" else ())]
+    command = [renderer(), f"-T{form}", *(_PIXELS if form == "png" else ())]
     for layout in _LAYOUTS:
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
@@ -76,12 +76,11 @@ def finished(svg: str, titles: Mapping[str, str]) -> str:
     """
     body = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = body.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "", 1)
-    body = body.replace("<svg ", '<svg role="img" ', 1)
     body = body.replace('font-family="Arial"', 'font-family="Arial, Helvetica, sans-serif"')
 
     def titled(match: re.Match[str]) -> str:
         title = titles.get(match["id"])
         return match[0] if title is None else f"{match['tag']}<title>{escape(title)}</title>"
 
-    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" class="[^"]+">\n)<title>.*?</title>', titled, body)
+    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" [^>]*>\n)<title>.*?</title>', titled, body)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'

@@ -47,8 +47,8 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     looped = {name for loop in drawing.loops for name in loop.states}
     groups: dict[str, list[str]] = {}
     for node in drawing.nodes:
-        role = node.role if node.role in _CLASSES else "loop" if node.name in looped else None
-        if role is not None:
+        role: str = "loop" if node.role not in _CLASSES and node.name in looped else node.role
+        if role in _CLASSES:
             groups.setdefault(role, []).append(ids[node.name])
     for role, members in groups.items():
         yield f"    classDef {role} {_CLASSES[role]}"

@@ -23,13 +23,13 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     leaving: dict[str | None, list[Arrow]] = {}
     for arrow in drawing.arrows:
         leaving.setdefault(arrow.source, []).append(arrow)
-    looped = {name: loop for loop in drawing.loops for name in loop.states}
+    looped = {name: n for n, loop in enumerate(drawing.loops) for name in loop.states}
     before = None
     for node in drawing.nodes:
-        loop = looped.get(node.name)
-        bar = "| " if loop else "  "
-        yield bar if loop is before else ""
-        before = loop
+        number = looped.get(node.name)
+        bar = "  " if number is None else "| "
+        yield bar if number == before else ""
+        before = number
         yield from _wrapped(_heading(node, drawing.initial), bar, f"{bar}    ")
         for arrow in leaving.get(node.name, ()):
             yield from _arrow(arrow, f"{bar}  ")
