@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from . import sandbox
@@ -19,7 +20,10 @@ def look(program: Path, tests: Path, folder: Path, patience: float) -> Baseline:
         raise BadInput(f"program and tests are the same file, {program}")
     seen = sandbox.observe(program, tests, folder, patience)
     everywhere = frozenset(range(1, len(source.starts) + 1))
-    covered = {run.test: everywhere if run.lines is None else run.lines | seen.imported for run in seen.runs}
+    # A test that imports the program itself runs its outermost lines on behalf of all that come later.
+    anyone = seen.imported.union(*(run.lines or () for run in seen.runs))
+    imported = anyone & outermost(source)
+    covered = {run.test: everywhere if run.lines is None else run.lines | imported for run in seen.runs}
     failing = {run.test for run in seen.runs if run.kind != "passed"}
     common = shared(covered, failing)
     return Baseline(
@@ -39,6 +43,16 @@ def look(program: Path, tests: Path, folder: Path, patience: float) -> Baseline:
             if line in common
         ],
     )
+
+
+def outermost(source: Source) -> frozenset[int]:
+    """The lines that are in no function's body: they run when the program is imported."""
+    functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = [
+        *source.all(ast.FunctionDef),
+        *source.all(ast.AsyncFunctionDef),
+    ]
+    inside = [range(each.body[0].lineno, (each.end_lineno or 0) + 1) for each in functions]
+    return frozenset(range(1, len(source.starts) + 1)).difference(*inside)
 
 
 def unchanged(baseline: Baseline) -> Source:

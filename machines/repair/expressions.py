@@ -248,12 +248,9 @@ def numbers(source: Source, node: ast.Constant) -> Iterator[tuple[str, float]]:
         if isinstance(value, int)
         else [(value / 2, 0.4), (value / 10, 0.4)]
     )
-    others = {
-        other.value
-        for other in ast.walk(source.tree)
-        if isinstance(other, ast.Constant) and type(other.value) is type(value)
-    }
-    near += [(other, 0.4) for other in sorted(others)]
+    others = {other.value for other in source.all(ast.Constant) if type(other.value) is type(value)}
+    closest = sorted(others, key=lambda other: (abs(other - value), other))
+    near += [(other, 0.4 * 0.9**rank) for rank, other in enumerate(closest)]
     seen: set[str] = {repr(value)}
     for other, factor in near:
         if repr(other) not in seen and abs(other) < 1e15:

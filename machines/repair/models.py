@@ -17,7 +17,7 @@ class Model(BaseModel):
 
 
 class TestOutcome(Model):
-    """How one test ended on the program as it is: kind, seconds of processor time, first line of the failure."""
+    """How one test ended on the program as it is: kind, seconds (`runner.took`), first line of the failure."""
 
     __test__ = False
 
@@ -43,7 +43,7 @@ class Baseline(Model):
         label: The program's name in the diff.
         program_digest: Digest of the program's bytes.
         tests_digest: Digest of the test file's bytes.
-        start: Seconds of processor time to import and collect the tests.
+        start: Seconds to import and collect the tests.
         outcomes: All tests that ran, in the file's order.
         suspects: Suspicious lines, the most suspicious first.
     """

@@ -80,8 +80,8 @@ def scope(source: Source, owner: ast.AST) -> dict[str, Binding]:
             if is_stored(node) and not node.id.startswith("_"):
                 lines.setdefault(node.id, 0)
     used: dict[str, set[str]] = {name: set() for name in lines}
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Name) and node.id in used:
+    for node in source.all(ast.Name):
+        if node.id in used:
             used[node.id].add(roles(source, node))
     read = {
         node.id for node in ast.walk(owner) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
@@ -131,11 +131,8 @@ def attribute(source: Source, node: ast.Attribute) -> Changes:
     called = is_called(source, node)
     others = {
         other.attr
-        for other in ast.walk(source.tree)
-        if isinstance(other, ast.Attribute)
-        and is_called(source, other) == called
-        and source.code(other.value) == base
-        and other.attr != node.attr
+        for other in source.all(ast.Attribute)
+        if is_called(source, other) == called and source.code(other.value) == base and other.attr != node.attr
     }
     end = source.span(node)[1]
     for name in sorted(others):
@@ -171,12 +168,8 @@ def similar_name(source: Source, node: ast.Name | ast.Attribute) -> Changes:
 
 def imported(source: Source) -> set[str]:
     """The names that the program imports."""
-    return {
-        alias.asname or alias.name
-        for node in ast.walk(source.tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
+    statements: list[ast.Import | ast.ImportFrom] = [*source.all(ast.Import), *source.all(ast.ImportFrom)]
+    return {alias.asname or alias.name for statement in statements for alias in statement.names}
 
 
 @operator(

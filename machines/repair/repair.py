@@ -42,6 +42,7 @@ repair.tool(
     "propose",
     effect="read",
     timeout="5m",
+    failures={"BadInput": "data_error", "ProgramChanged": "stale_data", "RunnerFailed": "fatal"},
     summary="Rank suspicious lines (Ochiai) and propose the next patches.",
 )(tools.plan)
 repair.tool(
@@ -50,12 +51,14 @@ repair.tool(
     reversibility="full",
     idempotent=True,
     timeout="1m",
+    failures={"ProgramChanged": "stale_data"},
     summary="Write each patch into a working copy of its own.",
 )(tools.apply)
 repair.tool(
     "run_tests",
     effect="read",
     timeout="10m",
+    failures={"ProgramChanged": "stale_data", "RunnerFailed": "fatal"},
     summary="Run the tests on the working copies, on all cores.",
 )(tools.validate)
 repair.tool(

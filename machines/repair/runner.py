@@ -35,6 +35,20 @@ def message_of(error: BaseException) -> str:
     return re.sub(r"\b0x[0-9a-f]+\b", "0x…", text)
 
 
+def clocks() -> tuple[float, float]:
+    """Processor time of this process, and a tenth of the time by the clock."""
+    return time.process_time(), time.monotonic() / 10
+
+
+def took(began: tuple[float, float]) -> float:
+    """Seconds since `began`: of processor time, or for what mostly waits a tenth of the time by the clock.
+
+    Limits of both kinds follow from this one number, and the limit by the clock is the wider one; so neither a busy
+    host nor a test that waits is mistaken for a hang.
+    """
+    return round(max(now - then for now, then in zip(clocks(), began, strict=True)), 3)
+
+
 def substitute(program: str, version: str) -> None:
     """Load `version` wherever a Python loader reads `program`, and never the program's cached byte code.
 
@@ -71,7 +85,7 @@ class Worker:
         self.outcome = self.message = ""
         self.passed = 0
         self.decided = False
-        self.began = 0.0
+        self.began = clocks()
         if self.observing:
             import coverage
 
@@ -111,7 +125,7 @@ class Worker:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self.observing:
-            self.say(collected=len(items), seconds=time.process_time(), lines=self.lines(""))
+            self.say(collected=len(items), seconds=took(self.began), lines=self.lines(""))
             done = set(self.job.done)
             items[:] = [item for item in items if item.nodeid not in done]
             return
@@ -136,9 +150,9 @@ class Worker:
         if self.observing:
             self.coverage.switch_context(item.nodeid)
         signal.setitimer(signal.ITIMER_PROF, limit)
-        self.began = time.process_time()
+        self.began = clocks()
         result = yield
-        seconds = time.process_time() - self.began
+        seconds = took(self.began)
         signal.setitimer(signal.ITIMER_PROF, 0)
         if self.observing:
             self.coverage.switch_context("")
@@ -146,7 +160,7 @@ class Worker:
                 end=item.nodeid,
                 outcome=self.outcome,
                 message=self.message,
-                seconds=round(seconds, 3),
+                seconds=seconds,
                 lines=self.lines(item.nodeid),
             )
         elif self.outcome == "passed":

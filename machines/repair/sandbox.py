@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +21,7 @@ Kind = Literal["passed", "failed", "timeout", "crash"]
 
 FLOOR = 0.5  # seconds of processor time that a test is always given; more where it needed more before
 START = 30.0  # for importing and collecting, while nothing is known
+GRACE = 5.0  # seconds for the runner to end when nobody listens any more
 MEMORY = 2 << 30  # bytes of address space
 ARGUMENTS = [
     *("-p", "no:cacheprovider", "-p", "no:randomly"),  # nothing written beside the tests, one order
@@ -32,6 +35,10 @@ ARGUMENTS = [
 ]
 
 
+OURS = re.compile("PYTEST_(ADDOPTS|CURRENT_TEST|VERSION)|PYTEST_XDIST_.*|COVERAGE_.*|COV_CORE_.*")
+"""Environment variables that speak to the pytest or coverage around this process, not to those inside."""
+
+
 class RunnerFailed(RuntimeError):
     """The test process itself did not work, whatever the program; the message says what it wrote."""
 
@@ -43,7 +50,7 @@ class TestRun:
     Attributes:
         test: The test's pytest id.
         kind: How it ended.
-        seconds: Processor time.
+        seconds: How long it took (`runner.took`).
         message: The type and first line of the exception, or how the process ended.
         lines: The program's lines that it ran; None where the process died with the answer.
     """
@@ -64,7 +71,7 @@ class Observation:
     Attributes:
         runs: The tests that passed or failed, in the file's order.
         imported: The lines that ran when the program was imported.
-        start: Seconds of processor time until the tests were collected.
+        start: Seconds until the tests were collected.
     """
 
     runs: tuple[TestRun, ...]
@@ -97,8 +104,8 @@ def cores() -> int:
 
 
 def limit(seconds: float) -> float:
-    """Processor time to allow where `seconds` were enough before: ten times that, within bounds."""
-    return min(max(FLOOR, 10 * seconds), 60.0)
+    """Seconds of processor time to allow where `seconds` were enough before: ten times that, within bounds."""
+    return max(FLOOR, min(10 * seconds, seconds + 60))
 
 
 def observe(program: Path, tests: Path, folder: Path, patience: float) -> Observation:
@@ -182,8 +189,8 @@ def judge(
     return sorted(found, key=lambda judgement: judgement.version)
 
 
-def exchange(program: Path, tests: Path, folder: Path, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Start the runner, ask it one thing, and give its answers as they come."""
+def exchange(program: Path, tests: Path, folder: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Start the runner, ask it one thing, and give its answers."""
     if not hasattr(os, "fork"):
         raise RunnerFailed("the sandbox forks its test processes, which this operating system cannot")
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,8 +203,7 @@ def exchange(program: Path, tests: Path, folder: Path, request: dict[str, Any]) 
         "memory": MEMORY,
         "scratch": str(scratch),
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
-    environment = kept | {
+    environment = {name: value for name, value in os.environ.items() if not OURS.fullmatch(name)} | {
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "HYPOTHESIS_STORAGE_DIRECTORY": str(scratch / "hypothesis"),
@@ -212,21 +218,28 @@ def exchange(program: Path, tests: Path, folder: Path, request: dict[str, Any]) 
             env=environment,
             start_new_session=True,
         )
+        assert runner.stdin is not None
+        assert runner.stdout is not None
         try:
-            assert runner.stdin is not None
-            assert runner.stdout is not None
-            runner.stdin.write(json.dumps(request).encode() + b"\n")
-            runner.stdin.flush()
-            for line in runner.stdout:
-                yield json.loads(line)
+            with contextlib.suppress(BrokenPipeError):  # its exit code says more
+                runner.stdin.write(json.dumps(request).encode() + b"\n")
+                runner.stdin.flush()
+            answers = [json.loads(line) for line in runner.stdout]
             if runner.wait() != 0:
                 complaints.seek(0)
                 last = (complaints.read().decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
                 missing = "; install agent-statemachine[repair]" if "No module named" in last else ""
                 raise RunnerFailed(f"the test process ended with code {runner.returncode}: {last}{missing}")
+            return answers
         finally:
-            with runner:  # closes its stdin, which ends it and all tests
-                pass
+            with contextlib.suppress(BrokenPipeError):
+                runner.stdin.close()  # which ends it and all tests
+            try:
+                runner.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                runner.kill()
+                runner.wait()
+            runner.stdout.close()
             # What tests made unremovable goes with the run's folder.
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -10,6 +10,9 @@ import re
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+Node = TypeVar("Node", bound=ast.AST)
 
 
 class BadInput(ValueError):
@@ -42,6 +45,18 @@ class Source:
     def parents(self) -> dict[ast.AST, ast.AST]:
         """The node above each node."""
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    @functools.cached_property
+    def nodes(self) -> dict[type[ast.AST], list[Any]]:
+        """All nodes by their type."""
+        found: dict[type[ast.AST], list[Any]] = {}
+        for node in ast.walk(self.tree):
+            found.setdefault(type(node), []).append(node)
+        return found
+
+    def all(self, kind: type[Node]) -> list[Node]:
+        """All nodes of one type."""
+        return self.nodes.get(kind, [])
 
     @functools.cached_property
     def starts(self) -> list[int]:

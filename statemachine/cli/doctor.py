@@ -73,11 +73,10 @@ def _clash() -> list[str]:
 
 
 def _renderer(problems: list[str]) -> dict[str, Any]:
-    from statemachine.diagrams.layout import renderer
+    from statemachine.diagrams.layout import program
 
     try:
-        program = renderer()
-        return {"program": str(program)}
+        return {"program": program()}
     except StateMachineError as error:
         problems.append(str(error))
         return {"program": None}

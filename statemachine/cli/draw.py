@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from statemachine.cli.terminal import Json, say, say_json, stdout
-from statemachine.errors import InvalidInput, OutputUnwritable
+from statemachine.errors import InvalidInput
 
 if TYPE_CHECKING:
     from statemachine.machine.model import Declaration
-
-_SUFFIXES = {"mermaid": "mmd", "text": "txt"}
 
 
 def render(
@@ -61,10 +57,11 @@ def render(
 def _some(files: list[str], output: str | None, format: str | None, as_json: bool) -> None:
     from statemachine.diagrams import FORMATS
     from statemachine.diagrams import render as draw
+    from statemachine.diagrams.committed import save
     from statemachine.machine.load import load
 
     chosen = format or (_by_ending(output) if output else None) or "svg"
-    chosen = {"mmd": "mermaid", "txt": "text", "ascii": "text"}.get(chosen, chosen)
+    chosen = {suffix: name for name, suffix in FORMATS.items()}.get(f".{chosen}", chosen)
     if chosen not in FORMATS:
         raise InvalidInput(f"there is no format `{chosen}`; write one of {', '.join(FORMATS)}")
     if output == "-" or (output is None and chosen == "text"):
@@ -81,8 +78,8 @@ def _some(files: list[str], output: str | None, format: str | None, as_json: boo
         declared = load(file).declaration
         path = Path(output or ".")
         if into_folder:
-            path = path / f"{declared.machine}.{_SUFFIXES.get(chosen, chosen)}"
-        _write(path, draw(declared, chosen))
+            path = path / f"{declared.machine}{FORMATS[chosen]}"
+        save(path, draw(declared, chosen))
         written.append(str(path))
     if as_json:
         say_json({"written": written})
@@ -96,26 +93,6 @@ def _by_ending(output: str) -> str | None:
     return ending or None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputUnwritable: It cannot be written.
-    """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputUnwritable(f"{path} cannot be written: {error.strerror}") from None
-
-
 def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
     from statemachine.diagrams.committed import stale, write
 
@@ -125,7 +102,7 @@ def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
         if as_json:
             say_json({"written": written})
         else:
-            say("\n".join(f"wrote {path}" for path in written))
+            say("\n".join(f"wrote {path}" for path in written) or "all pictures are current")
         return
     old = stale(diagrams, declarations)
     if as_json:

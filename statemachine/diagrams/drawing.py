@@ -156,7 +156,7 @@ def _facts(state: State, tool: Tool | None) -> Iterator[str]:
     if tool is not None:
         yield f"{_effect(tool)} · {spell(tool.timeout)}"
         if tool.retry:
-            yield "retries " + ", ".join(f"{failure} x{retry.max}" for failure, retry in tool.retry.items())
+            yield "retries " + ", ".join(f"{failure} ×{retry.max}" for failure, retry in tool.retry.items())
     if state.sufficient is not None:
         yield f"enough if {printable(state.sufficient)}"
     if state.wait is not None:
@@ -180,7 +180,7 @@ def _effect(tool: Tool) -> str:
 def _backoff(wait: Backoff) -> str:
     if wait.factor == 1 or wait.cap == wait.initial:
         return spell(wait.initial)
-    return f"{spell(wait.initial)} x{wait.factor:g} ≤ {spell(wait.cap)}"
+    return f"{spell(wait.initial)} ×{wait.factor:g} ≤ {spell(wait.cap)}"
 
 
 def _leaving(name: str, state: State) -> Iterator[Arrow]:

@@ -27,7 +27,7 @@ _PIXELS = ("-Gdpi=144", "-Gsize=60,60")
 """Twice the size on screen, and no side above 60 inches, so that no picture fills the memory."""
 
 
-def renderer() -> str:
+def program() -> str:
     """Return the path of the layout program: the one installed with this package, else one on PATH.
 
     Raises:
@@ -54,7 +54,7 @@ def lay_out(dot: str, form: str, timeout: float = TIMEOUT) -> bytes:
     Raises:
         DiagramFailed: The program is missing, refuses the text, or even the simplest layout takes too long.
     """
-    command = [renderer(), f"-T{form}", *(_PIXELS if form == "png" else ())]
+    command = [program(), f"-T{form}", *(_PIXELS if form == "png" else ())]
     for layout in _LAYOUTS:
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(

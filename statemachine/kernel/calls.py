@@ -41,6 +41,7 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
     failure = outcome.failure or _keep(draft, outcome.output, checked)
     if failure is None:
+        draft.failure = None  # what failed before has been answered
         return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
     repeatable = draft.definition.declaration.tools[call.tool].repeatable
     if failure.failure in ("timeout", "in_doubt") and not repeatable:

@@ -99,7 +99,10 @@ def finish(draft: Draft) -> None:
     draft.result = {name: _known(value, draft) for name, value in definition.outputs[state].items()}
     reason = definition.reasons.get(state)
     if reason is not None:
-        draft.because = str(_known(reason, draft) or draft.because)
+        stated = str(_known(reason, draft) or "")
+        # What ended the run instead of its own transition is told before what the machine says of it.
+        told = [draft.because] if draft.cancelled or draft.instead or not stated else []
+        draft.because = "; ".join([*told, *([stated] if stated and stated not in draft.because else [])])
     body = {"status": draft.status, "state": state, "reason": draft.because, "output": draft.result}
     draft.add("run_finished", body)
 

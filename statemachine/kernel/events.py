@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from statemachine.kernel.receipt import Receipt
 from statemachine.kernel.snapshot import PendingCall, Snapshot
@@ -42,8 +42,7 @@ class Event:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What one event leads to.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["pending", "running", "waiting", "succeeded", "failed", "cancelled"]
 FINISHED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
@@ -78,8 +78,7 @@ class Immediate:
 Pending = PendingCall | Timer | Immediate | None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A run at one moment.
 
     Attributes:

@@ -305,7 +305,7 @@ class MachineBuilder:
     def _spell(self, of: Any) -> str:
         return of if isinstance(of, str) else spell_type(of, self._folder)
 
-    def _place(self, path: tuple[str | int, ...], key: bool = False, offset: int = 0) -> Place:
+    def _place(self, path: tuple[str | int, ...], key: bool = False, offset: int | None = 0) -> Place:
         line = next(self._lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self._lines)
         where = ".".join(str(p) for p in path)
         source = linecache.getline(str(self._file), line).rstrip("\n")

@@ -77,6 +77,13 @@ class Run:
         assert isinstance(self.pending, PendingCall)
         return self.pending
 
+    @property
+    def due(self) -> tuple[float, Event]:
+        """When time moves the run next, and the event that it raises then."""
+        timed = due(self.definition, self.last.snapshot)
+        assert timed is not None
+        return timed
+
     def take(self, event: Event) -> Step:
         """Let an event happen."""
         self.last = step(self.definition, self.last.snapshot, event, self.now)
@@ -111,10 +118,9 @@ class Run:
 
     def wait(self) -> Step:
         """Let time pass until time moves the run."""
-        timed = due(self.definition, self.last.snapshot)
-        assert timed is not None
-        self.now = max(self.now, timed[0])
-        return self.take(timed[1])
+        at, event = self.due
+        self.now = max(self.now, at)
+        return self.take(event)
 
     def settle(self) -> Run:
         """Let every immediate event happen."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from statemachine.kernel import FINISH, RECOVER, RESOLVE, Event, Timer, due, waiting_for
@@ -17,11 +19,11 @@ part: {wait: 1s, on: {elapsed: act}}
 """
 
 
-def saving(tool: str = "look", **contract: object) -> Run:
+def saving(tool: str = "look", **contract: Any) -> Run:
     return Run(define(SAVING.replace("TOOL", tool), tools={tool: contract}, events={"go": {}}))
 
 
-def retry(**policies: dict[str, object]) -> dict[str, object]:
+def retry(**policies: dict[str, Any]) -> dict[str, Any]:
     return {"retry": policies}
 
 

@@ -11,7 +11,7 @@ LOOP = """
 act: {do: look, on: {done: again, failed: fail}}
 again: {attempts: 2, exhausted: fail, always: act}
 """
-EVENTS = {"go": {}, "reset": {}, "other": {}}
+EVENTS: dict[str, dict[str, str]] = {"go": {}, "reset": {}, "other": {}}
 
 
 # Attempts
@@ -173,7 +173,7 @@ def test_reasons_do_not_grow_with_the_run() -> None:
 def test_time_limits_move_a_run_that_waits() -> None:
     """Nobody needs to send anything: the limit is due like any timer."""
     run = Run(define("wait: {on: {go: end}}", events=EVENTS, limits={"elapsed": "1h"}))
-    assert due(run.definition, run.last.snapshot)[0] == 4600.0
+    assert run.due[0] == 4600.0
     run.wait()
     assert (run.status, run.because) == ("failed", "the run reached its limit of 1h")
 
@@ -186,7 +186,7 @@ def test_a_time_out_is_an_event_with_a_declared_target() -> None:
     run = Run(
         define("wait: {timeout: 1m, on: {go: end, timeout: late}}\nlate: {on: {go: end}}", events=EVENTS)
     )
-    assert due(run.definition, run.last.snapshot)[0] == 1060.0
+    assert run.due[0] == 1060.0
     assert run.wait().receipt.target == "late"
     assert due(run.definition, run.last.snapshot) is None
 
@@ -228,7 +228,7 @@ def test_the_earliest_of_several_moments_comes_first() -> None:
         ("8s", "5s", "limit.elapsed"),
     ):
         run = Run(define(states.replace("WAIT", wait), limits={"elapsed": limit}))
-        assert due(run.definition, run.last.snapshot)[1].name == first
+        assert run.due[1].name == first
 
 
 def test_times_count_to_the_microsecond() -> None:

@@ -54,7 +54,9 @@ CONTENTS = {
     "many_values": ("".join(f"k{n}: 1\n" for n in range(9000)).encode(), "at most 10,000 keys and values"),
     "many_unknown_keys": ("".join(f"k{n}: 1\n" for n in range(4500)).encode(), "unknown key"),
     "many_unknown_targets": (
-        (HEAD + "states:\n" + "".join(f"  s{n}: {{on: {{cancelled: t{n}}}}}\n" for n in range(1200))).encode(),
+        (
+            HEAD + "states:\n" + "".join(f"  s{n}: {{on: {{cancelled: t{n}}}}}\n" for n in range(1200))
+        ).encode(),
         "there is no state",
     ),
     "many_duplicates": (b"a: 1\n" * 9000, "there already"),
@@ -212,7 +214,25 @@ def test_loading_leaves_the_import_path_alone(tmp_path: Path) -> None:
 GOOD = (Path(__file__).parent / "good" / "renewal.yaml").read_text()
 PIECES = st.sampled_from(
     ["[", "]", "{", "}", ":", ": ", "- ", "\n", "  ", "&a ", "*a", "!x ", "'", '"', "|", ">", "#", "%", "? "]
-    + ["<<", "~", "1", "1.5", ".nan", "true", "0x1F", "\t", "\u2028", "é", "日", "\\", ",", "on", "states", "@", "`"]
+    + [
+        "<<",
+        "~",
+        "1",
+        "1.5",
+        ".nan",
+        "true",
+        "0x1F",
+        "\t",
+        "\u2028",
+        "é",
+        "日",
+        "\\",
+        ",",
+        "on",
+        "states",
+        "@",
+        "`",
+    ]
 )
 
 
