@@ -69,7 +69,7 @@ def save(path: Path, picture: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise OutputUnwritable(f"cannot write {path}: {error.strerror or error}") from None
+        raise OutputUnwritable(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _wanted(folder: Path, declarations: Mapping[str, Declaration]) -> dict[Path, bytes]:
