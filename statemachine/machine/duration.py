@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _LONGEST = 3650 * UNITS["d"]
@@ -37,6 +37,10 @@ def spell(duration: float) -> str:
 
 Duration = Annotated[
     float,
-    BeforeValidator(seconds, json_schema_input_type=Annotated[str, "such as 30s or 1.5h"]),
+    BeforeValidator(
+        seconds,
+        json_schema_input_type=Annotated[str, Field(pattern=f"^{_SPELLING.pattern}$")]
+        | Annotated[float, Field(gt=0)],
+    ),
     PlainSerializer(spell, return_type=str),
 ]

@@ -2,13 +2,12 @@
 
 Names are flattened (``verdict.ok`` is one variable), so a misspelt or ill-typed name fails when the
 machine is loaded. A value that is missing at run time is an error of the expression, never ``false``.
-The language: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, get_args, get_origin
@@ -17,6 +16,7 @@ from cel_expr_python import cel
 
 from statemachine.errors import InvalidExpression
 from statemachine.machine import types
+from statemachine.machine.language import check_text, explain, names_in
 from statemachine.machine.references import parameters_of, suggest
 
 Root = Literal["context", "attempts", "event", "output", "failure", "known", "fresh"]
@@ -28,31 +28,7 @@ _CEL = {
     "bool": cel.Type.BOOL,
     "any": cel.Type.DYN,
 }
-_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_CHAIN = re.compile(
-    r"""(//[^\n]* | [bB]?[rR](?:\"{3}[\s\S]*?\"{3} | \'{3}[\s\S]*?\'{3} | "[^"\n]*" | '[^'\n]*')
-        | \"{3}(?:\\.|[^\\])*?\"{3} | \'{3}(?:\\.|[^\\])*?\'{3}
-        | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*')
-      | (?<![\w.])[a-zA-Z_]\w*(?:\s*\.\s*[a-zA-Z_]\w*)*""",
-    re.VERBOSE,
-)
-"""A comment or string, in the first group, or a name with its parts."""
-
 _PATH = re.compile(r"[a-z_]\w*(\.[a-zA-Z_]\w*)*")
-_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
-_EXPECTING = re.compile(r" expecting \{.*\}")
-_LONGEST = 4000
-_OPERATORS = {"and": "&&", "or": "||", "not": "!", "is": "==", "=": "==", "&": "&&", "|": "||"}
-_FOREIGN = re.compile(r"(?:and|or|not|is)\b|=|&|\|")
-"""What other languages write, and what it is called here."""
-
-_TYPES = {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint"}
-_KEYWORDS = {
-    *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let"),
-    *("loop", "namespace", "null", "package", "return", "true", "var", "void", "while"),
-}
-RESERVED_WORDS = _TYPES | _KEYWORDS
-"""Words that no variable can be called, by the language's definition."""
 
 
 class Reader(Protocol):
@@ -205,63 +181,20 @@ class Scope:
         return Expression(text, plain.get(compiled.return_type().name(), Any), self._reads(text), compiled)
 
     def _compile(self, text: str) -> cel.Expression:
-        if len(text) > _LONGEST:
-            raise InvalidExpression(f"an expression has at most {_LONGEST} characters")
+        check_text(text, self.variables)
         try:
             return self._env.compile(text)
         except RuntimeError as error:
-            raise self._explain(str(error), text) from None
-
-    def _explain(self, error: str, text: str) -> InvalidExpression:
-        match = _ERROR.search(error)
-        if "recursion" in error:
-            return InvalidExpression("nested too deeply, or too long a chain of operators; split it")
-        if match is None:
-            return InvalidExpression(re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", error))
-        line, column, message = int(match[1]), int(match[2]), _EXPECTING.sub("", match[3])
-        at = sum(len(part) for part in text.splitlines(keepends=True)[: line - 1]) + column
-        unknown = _UNDECLARED.search(message)
-        if unknown or "cannot be the operand of a select" in message:
-            found = next(
-                (m for m in _CHAIN.finditer(text) if m.start() < at <= m.end() + 1 and not m[1]), None
-            )
-            name = re.sub(r"\s", "", found[0]) if found else (unknown[1] if unknown else text)
-            at = found.start() + 1 if found else at
-            if name in self.variables:
-                return InvalidExpression(f"`{name}` is not a plain value; use one of its parts", at)
-            return InvalidExpression(f"there is no `{name}` here{suggest(name, self.variables)}", at)
-        overload = re.search(r"found no matching overload for '(.*?)' applied to '\((.*)\)'", message)
-        if overload:
-            operator = overload[1].strip("_").replace("_", " ")
-            return InvalidExpression(
-                f"`{operator}` does not take ({overload[2].replace('string', 'str')})", at
-            )
-        if message.startswith("Syntax error"):
-            word = _FOREIGN.match(text, max(0, at - 1))
-            message = f"write `{_OPERATORS[word[0]]}` instead of `{word[0]}`" if word else message
-            message = message.replace("mismatched input '<EOF>'", "the expression breaks off here")
-        return InvalidExpression(message, at)
+            raise explain(str(error), text, self.variables) from None
 
     def _reads(self, text: str) -> tuple[tuple[str, Root, tuple[str, ...]], ...]:
         found: dict[str, Variable] = {}
-        for names in _prefixes(text):
+        for names in names_in(text):
             for name in names:
                 if name in self.variables and _is_leaf(self.variables[name].type):
                     found[name] = self.variables[name]
                     break
         return tuple((name, v.root, v.path) for name, v in found.items())
-
-
-def mentions(text: str, names: set[str]) -> bool:
-    """Return whether an expression uses one of ``names`` or a part of one."""
-    return bool(names) and any(not names.isdisjoint(prefixes) for prefixes in _prefixes(text))
-
-
-def _prefixes(text: str) -> Iterator[list[str]]:
-    """Yield for each chain of names in an expression all that it may be, the longest first."""
-    for match in _CHAIN.finditer(text):
-        parts = [] if match[1] else [p.strip() for p in match[0].split(".")]
-        yield [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
 def function_guard(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from statemachine.errors import Finding, InvalidMachine, InvalidReference, Place
-from statemachine.machine import yaml
 from statemachine.machine.definition import Definition
-from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import Folder
-from statemachine.machine.source import read_source
 
 
 def load(file: str | Path) -> Definition:
@@ -25,10 +22,16 @@ def load(file: str | Path) -> Definition:
     path = Path(f"{shown}.py" if name else shown)
     if path.suffix == ".py":
         return _python(path, name)
+    # ruamel alone takes as long to import as pydantic: a machine in Python does without.
+    from statemachine.machine import yaml
+    from statemachine.machine.source import read_source
+
     return yaml.define(read_source(path, shown), Folder(path.resolve().parent))
 
 
 def _python(path: Path, name: str) -> Definition:
+    from statemachine.machine.python import MachineBuilder
+
     def refuse(message: str) -> InvalidMachine:
         return InvalidMachine([Finding("SM100", message, Place(str(path)))])
 

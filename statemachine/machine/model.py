@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 import rfc8785
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from statemachine.machine.duration import Duration
-from statemachine.machine.types import tidy_type
+from statemachine.machine.names import Count, DottedName, EventName, Json, Name, Text, TypeText, Word
 
 FailureClass = Literal[
     "transient",
@@ -43,64 +34,6 @@ REPEATABLE: tuple[FailureClass, ...] = ("transient", "rate_limited", "timeout")
 
 OPERATOR = "operator"
 """The owner of a context field that is given when the run starts."""
-
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
-"""What no text of a machine holds: control characters and lone surrogates."""
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("a name is lower case letters, digits and _, and begins with a letter")
-    return text
-
-
-def _dotted(text: str) -> str:
-    if not _DOTTED.fullmatch(text):
-        raise ValueError("a name is lower case words of letters, digits and _, joined by dots")
-    return text
-
-
-def _event(text: str) -> str:
-    return text if text == "*" else _dotted(text)
-
-
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return _printable(text)
-
-
-def _printable(text: str) -> str:
-    if UNPRINTABLE.search(text):
-        raise ValueError("the text holds a control character or half a character")
-    return text
-
-
-def _json(value: Any) -> Any:
-    try:
-        rfc8785.dumps(value)
-    except (ValueError, RecursionError) as error:  # its own errors are ValueErrors
-        raise ValueError(f"no JSON value that every reader reads alike: {error}") from None
-    return value
-
-
-def _pattern(pattern: re.Pattern[str]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
-
-
-Name = Annotated[str, AfterValidator(_name), _pattern(_NAME)]
-DottedName = Annotated[str, AfterValidator(_dotted), _pattern(_DOTTED)]
-EventName = Annotated[
-    str, AfterValidator(_event), WithJsonSchema({"type": "string", "pattern": rf"^(?:\*|{_DOTTED.pattern})$"})
-]
-Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "pattern": r"\S"})]
-TypeText = Annotated[Text, AfterValidator(tidy_type)]
-Word = Annotated[str, AfterValidator(_printable)]
-Json = Annotated[Any, AfterValidator(_json)]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class Part(BaseModel):
@@ -124,7 +57,7 @@ class ContextField(Part):
     owner: Annotated[
         tuple[Name, ...],
         BeforeValidator(
-            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=str | tuple[Name, ...]
+            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
         ),
         Field(min_length=1),
     ]
@@ -153,7 +86,7 @@ class Limits(Part):
     steps: Count = 1000
     calls: Count | None = None
     elapsed: Duration | None = None
-    cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
     otherwise: Name | None = None
 
 
@@ -161,10 +94,15 @@ class Backoff(Part):
     """A wait that grows: ``initial * factor ** (n - 1)`` seconds the n-th time, at most ``cap``.
 
     The names are those of Temporal's and Step Functions' retry policies, shortened.
+
+    Attributes:
+        initial: The first wait, in seconds.
+        factor: How much longer each wait is than the one before.
+        cap: The longest wait, in seconds.
     """
 
     initial: Duration = 1.0
-    factor: Annotated[float, Field(ge=1, le=100)] = 2.0
+    factor: Annotated[float, Field(ge=1, le=100, strict=True)] = 2.0
     cap: Duration = 60.0
 
     @model_validator(mode="after")
@@ -227,7 +165,7 @@ class Tool(Part):
     ] = None
     effect: Literal["read", "write"]
     reversibility: Literal["full", "partial", "none"] | None = None
-    idempotent: bool | None = None
+    idempotent: Annotated[bool, Field(strict=True)] | None = None
     probe: DottedName | None = None
     timeout: Duration = 60.0
     failures: dict[Text, FailureClass] = {}
@@ -316,7 +254,8 @@ class State(Part):
         do: The tool to call on entry.
         arguments: ``with``: the tool's inputs as expressions over the context; those left out are taken
             from the context fields of the same name.
-        save: The field that takes the tool's output, or fields with a path into it (``output.part``).
+        save: The field that takes the tool's output, or fields with a path into it (``output.part``). Of a
+            state that waits for events: fields with a part of what they carry (``event.part``).
         sufficient: A guard over ``output`` and the context: is a valid answer enough? If not, the call
             fails with ``data_error``.
         wait: Seconds to wait, or a back-off that grows with the state's attempts.
@@ -337,9 +276,9 @@ class State(Part):
         dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
     ] = {}
     sufficient: Text | None = None
-    wait: Annotated[Backoff | None, BeforeValidator(_wait, json_schema_input_type=str | Backoff | None)] = (
-        None
-    )
+    wait: Annotated[
+        Backoff | None, BeforeValidator(_wait, json_schema_input_type=Duration | Backoff | None)
+    ] = None
     always: Transitions | None = None
     on: OnEvents = {}
     attempts: Count | None = None
@@ -357,8 +296,10 @@ class State(Part):
             raise ValueError(f"a state is one thing; this one has {' and '.join(kinds)}")
         if not kinds and not self.on:
             raise ValueError("write one of do, wait, always, final, or on: with the events it waits for")
-        if self.do is None and (self.arguments or self.save or self.sufficient):
-            raise ValueError("with, save and sufficient belong to a state that calls a tool (do:)")
+        if self.do is None and (self.arguments or self.sufficient):
+            raise ValueError("with and sufficient belong to a state that calls a tool (do:)")
+        if self.do is None and self.save and kinds:
+            raise ValueError("save belongs to a state that calls a tool (do:) or waits for events (only on:)")
         if self.final is None and (self.output or self.reason):
             raise ValueError("output and reason belong to a final state")
         if self.final is not None and (self.on or self.attempts or self.timeout):

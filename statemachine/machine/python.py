@@ -2,104 +2,40 @@
 
 from __future__ import annotations
 
-import enum
 import linecache
 import sys
-import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Unpack
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from statemachine.errors import Finding, InvalidMachine, InvalidReference, Place
+from statemachine.errors import InvalidReference, Place
 from statemachine.machine.definition import Definition
-from statemachine.machine.model import OPERATOR, Declaration, FailureClass
+from statemachine.machine.model import OPERATOR, Declaration
+from statemachine.machine.parts import Backoff as Backoff
+from statemachine.machine.parts import Contract, DurationText, Guarded, Route, given
+from statemachine.machine.parts import Final as Final
+from statemachine.machine.parts import Limits as Limits
+from statemachine.machine.parts import Owner as Owner
+from statemachine.machine.parts import Retry as Retry
+from statemachine.machine.parts import To as To
 from statemachine.machine.references import Folder
-from statemachine.machine.resolve import resolve
+from statemachine.machine.report import Keys, Report
+from statemachine.machine.resolve import resolve_into
 from statemachine.machine.types import spell_type
+from statemachine.machine.validate import validate
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-DurationText = str | float
-Guarded = str | Callable[..., bool]
-
-
-class Final(enum.StrEnum):
-    """The outcome of a final state."""
-
-    succeeded = "succeeded"
-    failed = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Marks a context field in Python: ``Annotated[str, Owner("plan", fresh_for="10m")]``.
-
-    Without it a field is owned by the states that save into it, or else by the operator.
-    """
-
-    states: tuple[str, ...]
-    fresh_for: DurationText | None
-
-    def __init__(self, *states: str, fresh_for: DurationText | None = None) -> None:
-        object.__setattr__(self, "states", states)
-        object.__setattr__(self, "fresh_for", fresh_for)
-
-
-@dataclass(frozen=True, slots=True)
-class To:
-    """A transition: ``To("retry", when="cause.recoverable")``; ``when`` may be a pure function.
-
-    Attributes:
-        target: The state it leads to.
-        when: Its guard.
-        resets: States whose attempts fall to zero.
-    """
-
-    target: str
-    when: Guarded | None = None
-    resets: Sequence[str] = ()
-
-
-Route = str | To | Sequence[To]
-
-
-def Limits(
-    *,
-    steps: int | None = None,
-    calls: int | None = None,
-    elapsed: DurationText | None = None,
-    cost: Mapping[str, float] | None = None,
-    otherwise: str | None = None,
-) -> Mapping[str, Any]:
-    """Return a machine's limits; see :class:`statemachine.machine.model.Limits`."""
-    return _given(steps=steps, calls=calls, elapsed=elapsed, cost=cost, otherwise=otherwise)
-
-
-def Backoff(
-    initial: DurationText = "1s", *, factor: float = 2.0, cap: DurationText = "1m"
-) -> Mapping[str, Any]:
-    """Return a wait that grows; see :class:`statemachine.machine.model.Backoff`."""
-    return {"initial": initial, "factor": factor, "cap": cap}
-
-
-def Retry(
-    max: int,
-    *,
-    initial: DurationText = "1s",
-    factor: float = 2.0,
-    cap: DurationText = "1m",
-    jitter: Literal["full", "none"] = "full",
-) -> Mapping[str, Any]:
-    """Return a retry policy; see :class:`statemachine.machine.model.Retry`."""
-    return {"max": max, "initial": initial, "factor": factor, "cap": cap, "jitter": jitter}
 
 
 class MachineBuilder:
     """Collects a machine's parts; :attr:`declaration` and :attr:`definition` are what they make.
+
+    Whatever is wrong with a part is reported with all else when the machine is used, at the line of the
+    call that gave the part.
 
     Args:
         name: The machine's name.
@@ -122,53 +58,33 @@ class MachineBuilder:
         on: Mapping[str, Route] | None = None,
         summary: str | None = None,
     ) -> None:
-        frame = sys._getframe(1)
-        # A subclass's __init__ may stand between the caller and us.
-        while frame.f_back is not None and isinstance(frame.f_locals.get("self"), MachineBuilder):
-            frame = frame.f_back
-        self._file = Path(frame.f_code.co_filename)
-        self._lines: dict[tuple[str | int, ...], int] = {(): frame.f_lineno}
-        self._folder = Folder(self._file.resolve().parent)
+        self._places: dict[Keys, tuple[str, int]] = {(): self._here()}
+        self._folder = Folder(Path(self._places[()][0]).resolve().parent)
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._report = Report(self._place, named=True)
         self._context = context
-        self._initial: str | None = None
+        self._head = given(machine=name, version=version, summary=summary, limits=limits)
         self._tools: dict[str, Any] = {}
         self._states: dict[str, Any] = {}
-        self._head = _given(machine=name, version=version, summary=summary, limits=limits)
-        self._events = dict(events or {})
-        self._on = dict(on or {})
+        self._events = self._payloads(events)
+        self._on = self._table(("on",), on)
 
     def tool(
         self,
         name: str | None = None,
         *,
         effect: Literal["read", "write"],
-        reversibility: Literal["full", "partial", "none"] | None = None,
-        idempotent: bool | None = None,
-        probe: str | None = None,
-        timeout: DurationText | None = None,
-        failures: Mapping[str, FailureClass] | None = None,
-        retry: Mapping[FailureClass, Mapping[str, Any]] | None = None,
         summary: str | None = None,
+        **contract: Unpack[Contract],
     ) -> Callable[[Function], Function]:
         """Declare the decorated function as a tool, by its own name unless another is given."""
-        line = sys._getframe(1).f_lineno
 
         def declare(function: Function) -> Function:
             title = name or function.__name__
-            reference = self._reference(function)
-            self._lines["tools", title] = line
-            self._tools[title] = _given(
-                python=reference,
-                effect=effect,
-                reversibility=reversibility,
-                idempotent=idempotent,
-                probe=probe,
-                timeout=timeout,
-                failures=failures,
-                retry=retry,
-                summary=summary,
-            )
+            path: Keys = ("tools", title)
+            self._put(self._tools, path)
+            reference = self._reference(path, function)
+            self._tools[title] = given(python=reference, effect=effect, summary=summary, **contract)
             return function
 
         return declare
@@ -181,15 +97,18 @@ class MachineBuilder:
         effect: Literal["read", "write"],
         input: Mapping[str, Any] | None = None,
         output: Any = str,
-        **contract: Any,
+        summary: str | None = None,
+        **contract: Unpack[Contract],
     ) -> None:
         """Declare a shell command as a tool; ``contract`` is as for :meth:`tool`."""
-        self._lines["tools", name] = sys._getframe(1).f_lineno
-        self._tools[name] = _given(
-            shell=command if isinstance(command, str) else list(command),
+        path: Keys = ("tools", name)
+        self._put(self._tools, path)
+        self._tools[name] = given(
+            shell=command,
             effect=effect,
-            input={n: self._spell(t) for n, t in (input or {}).items()} or None,
-            output=None if output is str else self._spell(output),
+            input=self._spelled((*path, "input"), input),
+            output=None if output is str else self._spell((*path, "output"), output),
+            summary=summary,
             **contract,
         )
 
@@ -207,30 +126,29 @@ class MachineBuilder:
         exhausted: str | None = None,
         state_timeout: DurationText | None = None,
         summary: str | None = None,
-        **contract: Any,
+        **contract: Unpack[Contract],
     ) -> Callable[[Function], Function]:
         """Declare the decorated function as a tool and a state of the same name that calls it.
 
-        ``inputs`` is YAML's ``with``; ``contract`` is as for :meth:`tool`.
+        ``inputs`` is YAML's ``with``; ``contract`` is as for :meth:`tool`, and ``state_timeout`` bounds the
+        time in the state where ``timeout`` bounds one call.
         """
-        line = sys._getframe(1).f_lineno
 
         def declare(function: Function) -> Function:
             title = name or function.__name__
-            self.tool(title, effect=effect, **contract)(function)
-            self._add(
+            self.tool(name, effect=effect, **contract)(function)
+            self.add(
                 title,
-                line,
-                initial,
-                on,
+                initial=initial,
                 do=title,
+                inputs=inputs,
                 save=save,
                 sufficient=sufficient,
+                on=on,
                 attempts=attempts,
                 exhausted=exhausted,
                 timeout=state_timeout,
                 summary=summary,
-                **{"with": inputs},
             )
             return function
 
@@ -257,17 +175,23 @@ class MachineBuilder:
         summary: str | None = None,
     ) -> None:
         """Add a state; the arguments are those of :class:`statemachine.machine.model.State`."""
-        self._add(
-            name,
-            sys._getframe(1).f_lineno,
-            initial,
-            on,
+        path: Keys = ("states", name)
+        self._put(self._states, path)
+        if initial and "initial" in self._head:
+            first = self._head["initial"]
+            self._report.add(
+                "SM107", path, f"both `{first}` and `{name}` are initial; a run starts in one state"
+            )
+        elif initial:
+            self._head["initial"] = name
+        self._states[name] = given(
             final=final.value if isinstance(final, Final) else final,
             do=do,
             save=save,
             sufficient=sufficient,
             wait=wait,
-            always=None if always is None else self._route(always),
+            always=None if always is None else self._route((*path, "always"), always),
+            on=self._table((*path, "on"), on),
             attempts=attempts,
             exhausted=exhausted,
             timeout=timeout,
@@ -277,71 +201,16 @@ class MachineBuilder:
             **{"with": inputs},
         )
 
-    def _add(self, name: str, line: int, initial: bool, on: Mapping[str, Route] | None, **parts: Any) -> None:
-        if name in self._states:
-            raise ValueError(f"state `{name}` is declared twice")
-        if initial:
-            self._initial = name
-        self._lines["states", name] = line
-        self._states[name] = _given(on={e: self._route(r) for e, r in on.items()} if on else None, **parts)
-
-    def _route(self, route: Route) -> Any:
-        if isinstance(route, str):
-            return route
-        routes = [route] if isinstance(route, To) else route
-        return [
-            _given(to=r.target, when=self._when(r.when), resets=list(r.resets) if r.resets else None)
-            for r in routes
-        ]
-
-    def _when(self, when: Guarded | None) -> Any:
-        return {"python": self._reference(when)} if callable(when) else when
-
-    def _reference(self, function: Callable[..., Any]) -> str:
-        reference = self._folder.spell(function)
-        self._functions[reference] = function
-        return reference
-
-    def _spell(self, of: Any) -> str:
-        return of if isinstance(of, str) else spell_type(of, self._folder)
-
-    def _place(self, path: tuple[str | int, ...], key: bool = False, offset: int | None = 0) -> Place:
-        line = next(self._lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self._lines)
-        where = ".".join(str(p) for p in path)
-        source = linecache.getline(str(self._file), line).rstrip("\n")
-        column = len(source) - len(source.lstrip()) + 1
-        return Place(f"{self._file} ({where})" if where else str(self._file), line, column, source)
-
-    @cached_property
+    @property
     def declaration(self) -> Declaration:
         """The machine as data.
 
         Raises:
-            InvalidMachine: With what is wrong with its parts.
+            InvalidMachine: With everything that is wrong with the form of its parts.
         """
-        data = dict(self._head)
-        try:
-            data["context"] = self._fields()
-            data["events"] = {
-                e: {n: self._spell(t) for n, t in payload.items()} for e, payload in self._events.items()
-            }
-            data["on"] = {e: self._route(r) for e, r in self._on.items()}
-        except InvalidReference as error:
-            raise InvalidMachine([Finding("SM115", str(error), self._place(()))]) from None
-        data |= {"tools": self._tools, "states": self._states, "initial": self._initial or ""}
-        if self._initial is None:
-            raise InvalidMachine(
-                [Finding("SM105", "no state is declared with initial=True", self._place(()))]
-            )
-        try:
-            return Declaration.model_validate(data)
-        except ValidationError as error:
-            raise InvalidMachine(
-                [
-                    Finding("SM106", f["msg"].removeprefix("Value error, "), self._place(f["loc"]), f["loc"])
-                    for f in error.errors(include_url=False)
-                ]
-            ) from None
+        declared, report = self._read
+        report.refuse()
+        return declared
 
     @cached_property
     def definition(self) -> Definition:
@@ -350,38 +219,133 @@ class MachineBuilder:
         Raises:
             InvalidMachine: With everything that is wrong.
         """
-        return resolve(self.declaration, self._folder, self._place, functions=self._functions)
+        declared, read = self._read
+        report = Report(self._place, list(read.findings), set(read.damaged), named=True)
+        return resolve_into(report, declared, self._folder, self._functions)
 
-    def _fields(self) -> dict[str, Any]:
+    @cached_property
+    def _read(self) -> tuple[Declaration, Report]:
+        data = _copied(self._head | {"tools": self._tools, "states": self._states})
+        data |= given(events=self._events, on=self._on)
+        report = Report(self._place, list(self._report.findings), set(self._report.damaged), named=True)
+        data["context"] = self._fields(report)
+        if "initial" not in data:
+            report.add("SM105", (), "no state is the first: give one initial=True")
+            report.damaged.add(("initial",))
+        return validate(data, report), report
+
+    def _fields(self, report: Report) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         if self._context is None:
             return fields
-        hints = typing.get_type_hints(self._context, include_extras=True)
+        if not (isinstance(self._context, type) and issubclass(self._context, BaseModel)):
+            report.add("SM106", ("context",), "context is a class derived from pydantic's BaseModel")
+            report.damaged.add(("context",))
+            return fields
         for name, info in self._context.model_fields.items():
-            marks = [m for m in getattr(hints[name], "__metadata__", ()) if isinstance(m, Owner)]
-            saving = [n for n, s in self._states.items() if name in _saved(s.get("save"))]
+            marks = [m for m in info.metadata if isinstance(m, Owner)]
+            saving = [n for n, s in self._states.items() if name in _names(s.get("save"))]
             owners = (marks[0].states if marks else ()) or tuple(saving) or (OPERATOR,)
-            fields[name] = _given(
-                type=spell_type(info.annotation, self._folder),
+            fields[name] = given(
                 owner=list(owners),
                 fresh_for=marks[0].fresh_for if marks else None,
                 summary=info.description,
             )
-            default = info.get_default(call_default_factory=True)
-            if default is not PydanticUndefined:
-                fields[name]["default"] = _as_json(default)
+            try:
+                if len(info.metadata) > len(marks):
+                    raise InvalidReference(
+                        "a constraint on a context field has no spelling; put it into a class and use that"
+                    )
+                fields[name]["type"] = spell_type(info.annotation, self._folder)
+                default = info.get_default(call_default_factory=True)
+                if default is not PydanticUndefined:
+                    fields[name]["default"] = to_jsonable_python(default)
+            except (InvalidReference, ValueError, TypeError) as error:
+                report.add("SM115", ("context", name), f"context field `{name}`: {error}")
+                report.damaged.add(("context", name))
         return fields
 
+    def _here(self) -> tuple[str, int]:
+        """Return the file and line of the call into this object, whatever subclass stands between."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_locals.get("self") is self:
+            frame = frame.f_back
+        return frame.f_code.co_filename, frame.f_lineno
 
-def _saved(save: str | Mapping[str, str] | None) -> tuple[str, ...]:
-    return (save,) if isinstance(save, str) else tuple(save or ())
+    def _place(self, path: Keys, key: bool = False, offset: int | None = None) -> Place:
+        file, line = next(
+            self._places[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self._places
+        )
+        source = linecache.getline(file, line).rstrip("\n")
+        return Place(file, line, len(source) - len(source.lstrip()) + 1, source)
+
+    def _put(self, table: Mapping[str, Any], path: Keys) -> None:
+        here = self._here()
+        if "_read" in self.__dict__:
+            self._report.add(
+                "SM109", path, "the machine is in use already; declare all its parts before that"
+            )
+            self._report.refuse()
+        if path[-1] in table:
+            line = self._places[path][1]
+            self._places[path] = here
+            self._report.add("SM102", path, f"`{path[-1]}` is there already, in line {line}")
+        self._places.setdefault(path, here)
+
+    def _table(self, path: Keys, on: Mapping[str, Route] | None) -> Any:
+        if not isinstance(on, Mapping):
+            return on
+        return {event: self._route((*path, event), route) for event, route in on.items()}
+
+    def _route(self, path: Keys, route: Route) -> Any:
+        routes = [route] if isinstance(route, To) else route
+        if isinstance(routes, str) or not isinstance(routes, Sequence):
+            return routes
+        return [
+            given(to=r.target, when=self._when((*path, i), r.when), resets=r.resets or None)
+            if isinstance(r, To)
+            else r
+            for i, r in enumerate(routes)
+        ]
+
+    def _when(self, path: Keys, when: Guarded | None) -> Any:
+        return {"python": self._reference((*path, "when"), when)} if callable(when) else when
+
+    def _reference(self, path: Keys, function: Callable[..., Any]) -> str:
+        try:
+            reference = self._folder.spell(function)
+        except InvalidReference as error:
+            self._report.add("SM116", path, str(error))
+            self._report.damaged.add(path)
+            return ""
+        self._functions[reference] = function
+        return reference
+
+    def _payloads(self, events: Any) -> Any:
+        if not isinstance(events, Mapping):
+            return events
+        return {event: self._spelled(("events", event), payload) for event, payload in events.items()}
+
+    def _spelled(self, path: Keys, types: Any) -> Any:
+        if not isinstance(types, Mapping):
+            return types
+        return {name: self._spell((*path, name), of) for name, of in types.items()}
+
+    def _spell(self, path: Keys, of: Any) -> str:
+        try:
+            return of if isinstance(of, str) else spell_type(of, self._folder)
+        except InvalidReference as error:
+            self._report.add("SM115", path, str(error))
+            self._report.damaged.add(path)
+            return ""
 
 
-def _as_json(value: Any) -> Any:
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value)
+def _names(save: object) -> tuple[str, ...]:
+    return (save,) if isinstance(save, str) else tuple(save) if isinstance(save, Mapping) else ()
 
 
-def _given(**parts: Any) -> dict[str, Any]:
-    return {name: value for name, value in parts.items() if value is not None}
+def _copied(value: Any) -> Any:
+    """Return plain lists and dicts that can be taken apart."""
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -31,11 +31,13 @@ class Report:
         findings: What was found.
         damaged: Paths that were taken out because they are wrong in themselves; what only follows from
             their absence is no finding.
+        named: Whether messages begin with the path: for a source in which a place is only a call.
     """
 
     locate: Locate
     findings: list[Finding] = field(default_factory=list)
     damaged: set[Keys] = field(default_factory=set)
+    named: bool = False
 
     def add(
         self, code: str, path: Keys, message: str, *, key: bool = False, offset: int | None = None
@@ -45,6 +47,8 @@ class Report:
         Raises:
             InvalidMachine: There are so many that reading on helps nobody.
         """
+        if self.named and path:
+            message = f"{'.'.join(map(str, path))}: {message}"
         self.findings.append(Finding(code, message, self.locate(path, key, offset), path))
         if len(self.findings) >= MOST:
             self.refuse()

@@ -12,7 +12,8 @@ from statemachine.errors import InvalidReference
 from statemachine.machine import types
 from statemachine.machine.calls import Calls
 from statemachine.machine.definition import Definition, Edge
-from statemachine.machine.expressions import RESERVED_WORDS, Expression
+from statemachine.machine.expressions import Expression
+from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.model import Declaration, Transition
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Locate, Report
@@ -79,6 +80,11 @@ class _Resolver:
             for name, state in declared.states.items()
             if state.do is not None
         }
+        receives = {
+            name: calls.received(name, state, self.payloads)
+            for name, state in declared.states.items()
+            if state.kind == "event"
+        }
         edges = {name: MappingProxyType(self._edges(name)) for name in declared.states}
         everywhere = {
             event: tuple(self._edge(("on", event, i), event, t, None) for i, t in enumerate(transitions))
@@ -94,6 +100,7 @@ class _Resolver:
             MappingProxyType(self.types),
             MappingProxyType(self.signatures),
             MappingProxyType({n: a for n, a in actions.items() if a is not None}),
+            MappingProxyType(receives),
             MappingProxyType(edges),
             MappingProxyType(everywhere),
             MappingProxyType(outputs),
@@ -150,8 +157,10 @@ class _Resolver:
                 function = self.functions.get(tool.python) if tool.python else None
                 found[name] = read_signature(tool, self.folder, function)
             except InvalidReference as error:
-                kind = "python" if tool.python is not None else "shell"
-                self.report.add("SM116", ("tools", name, kind), str(error))
+                # A command that uses an input whose type is wrong has no fault of its own.
+                if not self.report.lost("tools", name, "input"):
+                    kind = "python" if tool.python is not None else "shell"
+                    self.report.add("SM116", ("tools", name, kind), str(error))
         return found
 
     def _probes(self) -> None:

@@ -12,9 +12,9 @@ from statemachine.machine.expressions import (
     Scope,
     Variable,
     function_guard,
-    mentions,
     variables_of,
 )
+from statemachine.machine.language import mentions
 from statemachine.machine.model import Declaration, PythonGuard
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Report

@@ -18,7 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
 from statemachine.errors import Finding, InvalidMachine, Place
-from statemachine.machine.model import UNPRINTABLE
+from statemachine.machine.names import UNPRINTABLE
 from statemachine.machine.references import suggest
 from statemachine.machine.report import MOST, Keys
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import enum
+import inspect
 import re
 import types
 import typing
@@ -44,7 +45,11 @@ def parse_type(text: str, folder: Folder) -> Any:
         InvalidReference: It is no type, with what to write instead.
     """
     tree, references = _read(text)
-    parsed = _build(tree, [folder.resolve(r) for r in references], text)
+    found = [folder.resolve(reference) for reference in references]
+    for reference, thing in zip(references, found, strict=True):
+        if inspect.isroutine(thing):  # pydantic would check calls of it
+            raise InvalidReference(f"`{reference}` is a function, not a type")
+    parsed = _build(tree, found, text)
     adapter(parsed)
     return parsed
 
@@ -101,12 +106,21 @@ def _build(node: ast.expr, found: list[Any], text: str) -> Any:
         case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[ast.Name(id="str"), item])):
             return dict[str, _build(item, found, text)]  # type: ignore[misc]
         case ast.Subscript(value=ast.Name(id="Literal"), slice=values):
-            options = values.elts if isinstance(values, ast.Tuple) else [values]
-            if options and all(
-                isinstance(o, ast.Constant) and isinstance(o.value, str | int) for o in options
-            ):
-                return Literal[tuple(typing.cast(ast.Constant, o).value for o in options)]
+            parts = values.elts if isinstance(values, ast.Tuple) else [values]
+            options = [_option(part) for part in parts]
+            if options and None not in options:
+                return Literal[tuple(options)]
     raise InvalidReference(_not_a_type(text))
+
+
+def _option(node: ast.expr) -> str | int | None:
+    """Return a text or whole number that a Literal lists, None for anything else."""
+    match node:
+        case ast.Constant(value=str() | int() as value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+            return -value
+    return None
 
 
 def spell_type(of: Any, folder: Folder) -> str:
@@ -119,17 +133,18 @@ def spell_type(of: Any, folder: Folder) -> str:
         return "None"
     origin, parts = get_origin(of), get_args(of)
     if origin is typing.Annotated:
-        return spell_type(parts[0], folder)
+        raise InvalidReference(f"`{of}` has no spelling; put the constraint into a class and use that")
     if origin in (Union, types.UnionType):
         return " | ".join(spell_type(p, folder) for p in parts)
     if origin is list:
         return f"list[{spell_type(parts[0], folder)}]"
     if origin is dict and parts[0] is str:
         return f"dict[str, {spell_type(parts[1], folder)}]"
-    if origin is Literal:
+    if origin is Literal and all(type(p) in (str, int, bool) for p in parts):
         return f"Literal[{', '.join(repr(p) for p in parts)}]"
-    if of in _SPELLINGS:
-        return _SPELLINGS[of]
+    for plain, spelling in _SPELLINGS.items():
+        if of is plain:
+            return spelling
     if isinstance(of, type) and origin is None and of not in (list, dict, tuple, set):
         return folder.spell(of)
     raise InvalidReference(_not_a_type(str(of)))

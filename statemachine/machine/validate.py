@@ -25,13 +25,13 @@ Written = Callable[[Keys], str]
 """Returns a value as its author wrote it."""
 
 
-def validate(data: dict[str, Any], report: Report, written: Written) -> Declaration:
+def validate(data: dict[str, Any], report: Report, written: Written | None = None) -> Declaration:
     """Return the declaration that ``data`` holds, with its damaged parts taken out.
 
     Args:
         data: Plain data; it is used up.
         report: Takes the faults, and already holds the paths that are damaged.
-        written: How a value stands in its source.
+        written: How a value stands in its source, where that may differ from its text.
     """
     for path in list(report.damaged):
         _take_out(data, path, report.damaged)
@@ -83,7 +83,7 @@ def _take_out(data: Any, path: Keys, damaged: set[Keys]) -> None:
     data.pop(path[-1], None)
 
 
-def _judge(fault: Any, path: Keys, absent: str, written: Written) -> tuple[str, str, bool]:
+def _judge(fault: Any, path: Keys, absent: str, written: Written | None) -> tuple[str, str, bool]:
     """Return the code and message of pydantic's fault, and whether the key is meant rather than the value."""
     kind, message, given = fault["type"], fault["msg"].removeprefix("Value error, "), fault["input"]
     if path and path[-1] == "when" and isinstance(given, Mapping):
@@ -108,7 +108,8 @@ def _judge(fault: Any, path: Keys, absent: str, written: Written) -> tuple[str, 
         whole = isinstance(given, Mapping)
         return "SM107" if whole else "SM106", message, whole
     if kind == "string_type" and isinstance(given, int | float):
-        return "SM106", f'this must be text; put quotes around it: "{written(path)}"', False
+        shown = written(path) if written else given
+        return "SM106", f'this must be text; put quotes around it: "{shown}"', False
     if kind.endswith(("_type", "_parsing")):
         return "SM106", f"this must be {_WANTED[kind.rpartition('_')[0]]}", False
     if kind == "too_short":

@@ -182,16 +182,12 @@ def test_what_the_machine_wrote_cannot_be_changed_unseen(case: tuple[Definition,
     """Dropping, swapping or editing is found, and nothing that a hand writes makes replay itself fail."""
     definition, made = case
     records = journal([after for _, _, after in made])
-    whole = {0}
-    for _, _, after in made:
-        whole.add(after.snapshot.seq)
     place = data.draw(st.integers(0, len(records) - 1))
     seq, at, kind, body = records[place]
     change = data.draw(st.sampled_from(["drop", "swap", "edit", "spoil"]))
     changed = copy.deepcopy(records)
     if change == "drop":
         changed = changed[:place] + [(n - 1, at, kind, body) for n, at, kind, body in changed[place + 1 :]]
-        assume(len(changed) not in whole or place < len(changed))  # a shorter journal may be a whole one
     elif change == "swap":
         other = data.draw(st.integers(0, len(records) - 1))
         changed[place], changed[other] = (seq, *records[other][1:]), (other + 1, *records[place][1:])
@@ -209,5 +205,5 @@ def test_what_the_machine_wrote_cannot_be_changed_unseen(case: tuple[Definition,
         changed[place] = (seq, at, kind, {**body, name: spoilt})
     found = replay(definition, "run", changed)
     if change != "spoil":
-        assert found.deviation is not None
-        assert found.deviation.seq <= len(records)
+        # One round less of a loop is a path too, but it does not lead to the snapshot that is stored.
+        assert found.deviation is not None or found.snapshot != made[-1][2].snapshot
