@@ -176,7 +176,8 @@ def _rows(text: str, color: str) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=" …", break_on_hyphens=False)
+    closing = " …]" if text.startswith("[") else " …"
+    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=closing, break_on_hyphens=False)
 
 
 def _table(rows: list[str]) -> str:

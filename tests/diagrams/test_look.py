@@ -99,7 +99,7 @@ def test_long_guards_are_wrapped_and_cut() -> None:
     declaration = Declaration.model_validate(data)
     (edge,) = LaidOut(render(declaration, "dot").decode()).between("diagnose", "retry")
     assert len(words(edge)) == 4
-    assert words(edge)[-1].endswith("…")
+    assert words(edge)[-1].endswith(" …]")
     assert guard in render(declaration, "svg").decode().replace("&amp;", "&").replace("&gt;", ">")
 
 
