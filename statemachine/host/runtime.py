@@ -30,7 +30,7 @@ from statemachine.machine.definition import Definition
 from statemachine.machine.load import load
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
-from statemachine.store import Commit, Store
+from statemachine.store import Commit, NewRun, Store
 
 LEASE = 30.0
 """Seconds for which a process owns a run before it must say again that it lives."""
@@ -72,7 +72,7 @@ class Runtime:
         self.follow = follow
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
         self._work = base.resolve().parent / "work"
-        self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
+        self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
 
@@ -128,7 +128,7 @@ class Runtime:
         run = secrets.token_hex(6)
         made = start(definition, run, _absolute(definition, inputs or {}), now)
         first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=now)
-        self.store.create_run(pin(definition), first, owner=self.owner, lease_until=now + LEASE)
+        await self.commit(NewRun(pin(definition), first, self.owner, now + LEASE))
         if self.observer is not None:
             self.observer(definition, made, now)
         driver = Driver(self, definition, made.snapshot, first.records[-1].hash, 1, follow=self.follow)
@@ -293,8 +293,8 @@ class Runtime:
 
     # What drivers need
 
-    async def commit(self, commit: Commit) -> None:
-        """Store a step together with all others that are ready in the same turn of the loop."""
+    async def commit(self, commit: Commit | NewRun) -> None:
+        """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))
@@ -308,9 +308,12 @@ class Runtime:
             results = self.store.commit([commit for commit, _ in queue])
         except Exception as error:  # each waiting run gets it, and stops there
             for _, future in queue:
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
             return
         for (_, future), refused in zip(queue, results, strict=True):
+            if future.cancelled():
+                continue
             if refused is None:
                 future.set_result(None)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
+from .rows import FINAL, STATUSES, UNFINISHED, Commit, NewRun, Posted, RunSummary, StoredMachine, StoredRun
 from .store import Store
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "STATUSES",
     "UNFINISHED",
     "Commit",
+    "NewRun",
     "Posted",
     "RunSummary",
     "Store",

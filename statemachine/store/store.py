@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from hashlib import sha256
@@ -19,9 +18,9 @@ from ..errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusa
 from ..journal import Record, decode, encode
 from .database import WRITING, connect, pragmas, reported
 from .migrate import bring_up_to_date
-from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
+from .rows import FINAL, STATUSES, UNFINISHED, Commit, NewRun, Posted, RunSummary, StoredMachine, StoredRun
 from .schema import blobs, inbox, machines, records, runs
-from .writer import Writer, blob_rows, insert_new, record_row
+from .writer import Writer, blob_rows, insert_new
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
 _PAGE = 500
@@ -84,62 +83,24 @@ class Store(AbstractContextManager["Store"]):
 
     # Writing
 
-    def commit(self, commits: Sequence[Commit]) -> list[LeaseLost | None]:
-        """Store steps of any runs in one transaction and with one disk sync.
+    def commit(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
+        """Store steps of any runs, and runs that begin, in one transaction and with one disk sync.
 
         A step is stored only when the run still is at the step's ``expected_seq`` and ``epoch`` and has the
-        hash that its records follow. If not, the step is refused as a whole, and the others are stored.
+        hash that its records follow; a run begins only when there is none of its id. If not, it is refused
+        as a whole, and the others are stored.
 
         Returns:
-            For each step, in order, None when it is stored or the error that says why it is not.
+            For each, in order, None when it is stored or the error that says why it is not.
         """
         with self._one_writer, self._reported():
             return self._writer.store(commits)
 
     def create_run(self, machine: StoredMachine, first: Commit, *, owner: str, lease_until: float) -> None:
-        """Store a new run, its machine if that is new, and its first records, in one transaction.
-
-        Args:
-            machine: What the run was started with.
-            first: Its first step: ``expected_seq`` 0, ``epoch`` 1, at least one record.
-            owner: Who holds the lease.
-            lease_until: Until when, in seconds since the epoch.
-
-        Raises:
-            InvalidInput: There is a run of that id.
-        """
-        if first.expected_seq != 0 or first.epoch != 1 or not first.records:
-            raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
-        if first.consumed:
-            raise ValueError("a run that starts has no inbox yet")
-        dialect, last, ended = self._engine.dialect.name, first.records[-1], first.finished is not None
-        with self._write() as connection:
-            connection.execute(insert_new(dialect, machines), asdict(machine))
-            if connection.scalar(select(runs.c.id).where(runs.c.id == first.run)):
-                raise InvalidInput(f"there is a run {first.run} already")
-            connection.execute(
-                insert(runs).values(
-                    id=first.run,
-                    machine=machine.digest,
-                    seq=last.seq,
-                    head=last.hash,
-                    epoch=first.epoch,
-                    owner=None if ended else owner,
-                    lease_until=None if ended else lease_until,
-                    started=first.records[0].at,
-                    updated=last.at,
-                    status=first.status,
-                    state=first.state,
-                    waiting=first.waiting,
-                    due=first.due,
-                    finished=first.finished,
-                    reason=first.reason,
-                    snapshot=first.snapshot,
-                )
-            )
-            connection.execute(insert(records), [record_row(record) for record in first.records])
-            if first.blobs:
-                connection.execute(insert_new(dialect, blobs), blob_rows(dict(first.blobs)))
+        """Store one new run; raise InvalidInput when there is a run of that id."""
+        (refused,) = self.commit([NewRun(machine, first, owner, lease_until)])
+        if refused is not None:
+            raise refused
 
     def post(self, run: str, event: str, payload: object, at: float) -> int:
         """Put an event into a run's inbox and return its id.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownRun
-from statemachine.store import Store, StoredMachine
+from statemachine.journal import decode
+from statemachine.store import NewRun, Store, StoredMachine
 
 
 def test_a_run_keeps_the_machine_that_it_was_started_with(store: Store, new_run) -> None:
@@ -25,6 +26,23 @@ def test_a_run_is_made_once(store: Store, new_run) -> None:
     with pytest.raises(InvalidInput, match="there is a run r1 already"):
         new_run("r1").begin(store)
     assert store.load("r1").seq == 1
+
+
+def test_runs_begin_together_with_steps_of_others(store: Store, new_run) -> None:
+    """One commit holds both; a run that is there already is refused, and what is beside it is stored."""
+    going, twice, fresh = new_run("r1").begin(store), new_run("r1"), new_run("r2")
+    begin = [("run_started", {"inputs": {"large": "x" * 70_000}})]
+    batch = [
+        going.step(),
+        NewRun(twice.machine, twice.step(begin), "me", 9.0),
+        NewRun(fresh.machine, fresh.step(begin, status="pending")),
+    ]
+    stored = store.commit(batch)
+    assert [type(refused).__name__ for refused in stored] == ["NoneType", "InvalidInput", "NoneType"]
+    assert (store.load("r1").seq, store.load("r2").seq) == (3, 1)
+    assert (store.load("r2").owner, store.load("r2").status) == (None, "pending")
+    assert decode(next(store.records("r2")).body, store.blob) == begin[0][1]
+    assert store.commit([fresh.step()]) == [None]
 
 
 def test_runs_are_listed_newest_first(store: Store, new_run) -> None:
