@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .rows import FINAL, STATUSES, UNFINISHED, Commit, NewRun, Posted, RunSummary, StoredMachine, StoredRun
+from .rows import (
+    FINAL,
+    STATUSES,
+    UNFINISHED,
+    Commit,
+    NewRun,
+    Posted,
+    Ready,
+    RunSummary,
+    StoredMachine,
+    StoredRun,
+)
 from .store import Store
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "Commit",
     "NewRun",
     "Posted",
+    "Ready",
     "RunSummary",
     "Store",
     "StoredMachine",

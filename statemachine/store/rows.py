@@ -153,6 +153,25 @@ class StoredRun(RunSummary):
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that can move and that nobody owns.
+
+    Attributes:
+        id: Its id.
+        epoch: Fencing epoch of its newest lease.
+        seq: Sequence number of its last record.
+        mail: Id of the newest event in its inbox; None when there is none.
+        timed: Whether its timer is due.
+    """
+
+    id: str
+    epoch: int
+    seq: int
+    mail: int | None
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
     """An event that was sent to a run and not yet dealt with.
 

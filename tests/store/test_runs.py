@@ -6,7 +6,7 @@ import pytest
 
 from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownRun
 from statemachine.journal import decode
-from statemachine.store import NewRun, Store, StoredMachine
+from statemachine.store import NewRun, Ready, Store, StoredMachine
 
 
 def test_a_run_keeps_the_machine_that_it_was_started_with(store: Store, new_run) -> None:
@@ -67,6 +67,43 @@ def test_timers_are_found_when_they_are_due(store: Store, new_run) -> None:
     for id, due in (("a", 30.0), ("b", 20.0), ("c", 40.0), ("d", None)):
         store.commit([new_run(id).begin(store).step(status="waiting", due=due)])
     assert store.due(30.0) == ["b", "a"]
+
+
+def test_what_can_move_and_is_free_is_ready(store: Store, new_run) -> None:
+    """Pending, running, due or with mail; not what waits, has ended, or is another's that lives."""
+    at = 0.0
+    for id, owner, until, changes in (
+        ("pending", None, None, {"status": "pending"}),
+        ("lapsed", "a", 50.0, {}),
+        ("dead", "b", 150.0, {}),
+        ("owned", "c", 150.0, {}),
+        ("due", None, None, {"status": "waiting", "due": 100.0}),
+        ("later", None, None, {"status": "waiting", "due": 101.0}),
+        ("waits", None, None, {"status": "waiting"}),
+        ("mail", None, None, {"status": "waiting", "due": 300.0}),
+        ("ended", None, None, {"status": "failed", "finished": 9.0}),
+    ):
+        run, at = new_run(id), at + 1
+        first = run.step([("run_started", {})], at=at, **changes)
+        assert store.commit([NewRun(run.machine, first, owner, until)]) == [None]
+    message = store.post("mail", "go", None, at=5.0)
+    found = store.ready(100.0, ["b"], 9)
+    assert found == [
+        Ready("pending", 1, 1, None, False),
+        Ready("lapsed", 1, 1, None, False),
+        Ready("dead", 1, 1, None, False),
+        Ready("due", 1, 1, None, True),
+        Ready("mail", 1, 1, message, False),
+    ]
+    assert store.ready(100.0, ["b"], 2) == found[:2]
+    assert set(store.owners()) == {"a", "b", "c"}
+    assert store.renew("a", 100.0, 10.0) == 1
+    assert store.acquire("due", "c", 100.0, 10.0, lambda _: False) == 2
+    taken = store.claim(found, "me", 100.0, 30.0, ["b"])
+    assert taken == {"pending": 2, "dead": 2, "mail": 2}, "neither what was renewed nor what was taken"
+    assert (store.load("dead").owner, store.load("dead").lease_until) == ("me", 130.0)
+    assert store.claim(found, "you", 100.0, 30.0, ["b"]) == {}
+    assert sorted(store.restless(9)) == ["dead", "lapsed", "owned", "pending"]
 
 
 def test_an_id_may_be_shortened_while_it_is_unique(store: Store, new_run) -> None:
