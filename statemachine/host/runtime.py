@@ -146,7 +146,7 @@ class Runtime:
         definition = _definition(machine)
         made = queue(definition, *self._named(definition, inputs), self.clock.now())
         await self._begin(definition, made, None)
-        return self.status(made.snapshot.run)
+        return self._view(made.snapshot.run)
 
     def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
         return secrets.token_hex(6), absolute(definition, inputs or {})
@@ -235,7 +235,7 @@ class Runtime:
             if not self.stopping.is_set() and driver.has_mail():
                 with contextlib.suppress(RunOwned):
                     return await self.resume(run)
-        return self.status(run)
+        return self._view(run)
 
     # Talking to runs
 
@@ -328,7 +328,10 @@ class Runtime:
 
     def status(self, run: str) -> RunView:
         """Return how a run stands; ``run`` may be shortened while it is unique."""
-        stored = self.store.load(self.store.find(run))
+        return self._view(self.store.find(run))
+
+    def _view(self, run: str) -> RunView:
+        stored = self.store.load(run)
         return view_of(stored, restore(self.store, stored))
 
     # What drivers need

@@ -11,6 +11,9 @@ from statemachine.host.runtime import LEASE, Runtime
 from statemachine.host.view import RunView
 from statemachine.store import Ready
 
+_REMEMBERED = 10_000
+"""Runs that were left and of which a worker still knows how they were then."""
+
 Result = RunView | tuple[str, Exception]
 """How a run stands when a worker leaves it; or its id, and why it could not be driven."""
 
@@ -100,6 +103,10 @@ class Worker:
             self._broken.add(run.id)
         if isinstance(result, tuple) or (result is not None and result.finished is None):
             self._left[run.id] = (run.seq, run.mail, run.timed)
+            if len(self._left) > _REMEMBERED:
+                oldest = next(iter(self._left))
+                del self._left[oldest]
+                self._broken.discard(oldest)
         return result
 
     def _idle(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +101,34 @@ def test_a_crash_before_the_anchor_is_written_costs_nothing(database: Path, new_
     Store.open(database, create=False).close()
     assert anchor_of(database).stat().st_mtime_ns == before
     assert [path for path in os.listdir(database.parent) if path.startswith(".")] == []
+
+
+def test_the_anchor_follows_a_store_that_stays_open(
+    database: Path, new_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a minute, and not at each step."""
+    with Store.open(database) as store:
+        run = new_run("r1").begin(store)
+        store.commit([run.step()])
+        assert read_anchor(database).records == 0
+        monkeypatch.setattr("statemachine.store.store._HOLD_AGAIN", 0.0)
+        store.commit([run.step()])
+        assert read_anchor(database).records == 3, "what was there before this commit"
+
+
+def test_tables_of_an_older_version_are_upgraded(database: Path, new_run) -> None:
+    """They get an identity and an anchor; what is in them stays."""
+    with Store.open(database) as store:
+        new_run("r1").begin(store)
+    with sqlite3.connect(database) as connection:  # as the first version left it
+        connection.executescript(
+            "DROP TABLE identity; DROP INDEX ix_runs_owner; UPDATE statemachine_version SET version_num = '0001'"
+        )
+    connection.close()
+    anchor_of(database).unlink()
+    with Store.open(database, create=False) as store:
+        assert store.unfinished() == ["r1"]
+    assert read_anchor(database).records == 1
 
 
 def test_an_anchor_that_is_none_is_refused(database: Path) -> None:
