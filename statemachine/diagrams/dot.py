@@ -92,7 +92,7 @@ def source(drawing: Drawing) -> str:
     looped = {name for loop in drawing.loops for name in loop.states}
     for n, loop in enumerate(drawing.loops, 1):
         with graph.subgraph(name=f"cluster_loop_{n}") as cluster:
-            cluster.attr(label="work loop" if len(drawing.loops) == 1 else f"work loop {n}", **_LOOP)
+            cluster.attr(label=_loop(n, drawing), id=f"loop-{n}", **_LOOP)
             for name in loop.states:
                 cluster.node(name, id=f"state-{name}", **_node(nodes[name]))
     for node in drawing.nodes:
@@ -101,9 +101,9 @@ def source(drawing: Drawing) -> str:
     drawn = lines(drawing)
     if any(line.tail == ANY for line in drawn):
         graph.node(ANY, id="any-state", **_ANY)
-    for head, target in {line.head: line.arrows[0].target for line in drawn}.items():
-        if head != target:
-            graph.node(head, **_node(nodes[target]) | _AGAIN | {"label": nodes[target].label})
+    for head, again in {line.head: line for line in drawn if line.again}.items():
+        target = nodes[again.arrows[0].target]
+        graph.node(head, id=again.again, **_node(target) | _AGAIN | {"label": target.label})
     graph.edge(START, drawing.initial, id="line-start")
     below = steps_below(drawing)
     for line in drawn:
@@ -117,10 +117,18 @@ def titles(drawing: Drawing) -> dict[str, str]:
     label = {node.name: node.label for node in drawing.nodes} | {ANY: "Any state"}
     named = {"start": "Start", "line-start": f"Start to {label[drawing.initial]}", "any-state": label[ANY]}
     named |= {f"state-{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
+    for n, loop in enumerate(drawing.loops, 1):
+        named[f"loop-{n}"] = f"{_loop(n, drawing)}: {', '.join(label[name] for name in loop.states)}"
     for line in lines(drawing):
         what = "; ".join(arrow.text for arrow in line.arrows)
-        named[line.id] = f"{label[line.tail]} to {label[line.arrows[0].target]}: {what}"
+        target = label[line.arrows[0].target]
+        named[line.id] = f"{label[line.tail]} to {target}: {what}"
+        named |= {line.again: target} if line.again else {}
     return named
+
+
+def _loop(n: int, drawing: Drawing) -> str:
+    return "work loop" if len(drawing.loops) == 1 else f"work loop {n}"
 
 
 def _title(drawing: Drawing) -> str:
@@ -154,7 +162,8 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     rows: list[str] = []
     for (bare, role), group in groupby(arrows, lambda a: (a.text == a.label, a.role)):
         if bare:
-            rows += _rows(", ".join(a.label for a in group), _WORDS[role])
+            # No event is ever cut, unlike free text.
+            rows += _rows(", ".join(a.label for a in group), _WORDS[role], None)
             continue
         for arrow in group:
             rows += _rows(f"{arrow.order}. {arrow.label}" if arrow.order else arrow.label, _WORDS[role])
@@ -166,12 +175,12 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>>'
 
 
-def _rows(text: str, color: str) -> list[str]:
-    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP)]
+def _rows(text: str, color: str, most: int | None = _ROWS) -> list[str]:
+    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP, most)]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=" …", break_on_hyphens=False)
+def _wrapped(text: str, width: int, most: int | None = _ROWS) -> list[str]:
+    return textwrap.wrap(text, width, max_lines=most, placeholder=" …", break_on_hyphens=False)
 
 
 def _table(rows: list[str]) -> str:
@@ -180,5 +189,5 @@ def _table(rows: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    # A backslash would begin an escape (\N, \l) in some label contexts of DOT.
-    return escape(text, quote=True).replace("\\", "&#92;")
+    # A backslash begins an escape (\N, \G), also as a character reference; two of them stand for one.
+    return escape(text, quote=True).replace("\\", "&#92;&#92;")

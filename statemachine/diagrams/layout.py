@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 from collections.abc import Mapping
 from contextlib import suppress
-from html import escape
+from html import escape, unescape
 
 from statemachine.errors import DiagramFailed
 
@@ -80,7 +80,7 @@ def finished(svg: str, titles: Mapping[str, str]) -> str:
     body = body.replace('font-family="Arial"', 'font-family="Arial, Helvetica, sans-serif"')
 
     def titled(match: re.Match[str]) -> str:
-        title = titles.get(match["id"])
+        title = titles.get(unescape(match["id"]))  # the program writes - as a character reference
         return match[0] if title is None else f"{match['tag']}<title>{escape(title)}</title>"
 
     body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" class="[^"]+">\n)<title>.*?</title>', titled, body)

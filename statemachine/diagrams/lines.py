@@ -13,7 +13,7 @@ START, ANY = "__start", "__any"
 TOGETHER = 6
 """So many transitions share a line at most."""
 CROWD = 8
-"""A final state that more lines lead to is drawn again beside the states that lead to it."""
+"""A final state that more lines lead to is drawn again beside each state that leads to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,12 @@ class Line:
     tail: str
     head: str
     arrows: tuple[Arrow, ...]
+
+    @property
+    def again(self) -> str:
+        """The SVG id of the final state drawn again at its end, or nothing."""
+        target = self.arrows[0].target
+        return "" if self.head == target else f"state-{target}-{self.tail}"
 
 
 def lines(drawing: Drawing) -> tuple[Line, ...]:
@@ -53,19 +59,14 @@ def lines(drawing: Drawing) -> tuple[Line, ...]:
 
 def _heads(drawing: Drawing, ends: list[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
     """Return, for source and target, the DOT node that stands for a crowded final state there."""
-    group = {name: f"loop_{n}" for n, loop in enumerate(drawing.loops, 1) for name in loop.states}
     final = {node.name for node in drawing.nodes if node.role in ("succeeded", "failed")}
-    heads = {}
+    heads: dict[tuple[str, str], str] = {}
     for target, n in Counter(target for _, target, _ in ends).items():
         if target not in final or n <= CROWD:
             continue
         sources = [tail for tail, to, _ in ends if to == target and tail != ANY]
         # The state itself stands where the last of them, and what comes from any state, lead.
-        kept = group.get(sources[-1], sources[-1])
-        for tail in sources:
-            near = group.get(tail, tail)
-            if near != kept:
-                heads[tail, target] = f"__{target}__{near}"
+        heads |= {(tail, target): f"__{target}.{tail}" for tail in sources if tail != sources[-1]}
     return heads
 
 

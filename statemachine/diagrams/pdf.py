@@ -40,5 +40,5 @@ def _latin(char: str) -> str:
     try:
         char.encode("cp1252")
     except UnicodeEncodeError:
-        return "&lt;=" if char == "≤" else f"&#92;{char.encode('unicode_escape').decode()[1:]}"
+        return "&lt;=" if char == "≤" else f"&#92;&#92;{char.encode('unicode_escape').decode()[1:]}"
     return char
