@@ -40,10 +40,15 @@ class Line:
 
 
 def lines(drawing: Drawing) -> tuple[Line, ...]:
-    """Return the lines of a drawing; timeouts and exhausted attempts never share one with other events."""
+    """Return the lines of a drawing.
+
+    Timeouts and exhausted attempts never share one with other events, but from a state to itself there is
+    only one line: a second would run through the text of the first.
+    """
     together: dict[tuple[str, str, str], list[Arrow]] = {}
     for arrow in drawing.arrows:
-        family = arrow.role if arrow.role in ("timeout", "exhausted") else ""
+        apart = arrow.role in ("timeout", "exhausted") and arrow.source != arrow.target
+        family = arrow.role if apart else ""
         together.setdefault((arrow.source or ANY, arrow.target, family), []).append(arrow)
     heads = _heads(drawing, list(together))
     parts = [

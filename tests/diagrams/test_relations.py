@@ -31,7 +31,12 @@ def declared(declaration: Declaration) -> Iterator[tuple[str | None, str, str, s
             shown = f"timeout {spell(state.timeout)}" if timeout and state.timeout else event
             yield from _texts(name, event, shown, transitions)
         if state.exhausted:
-            yield name, state.exhausted, "exhausted", f"exhausted after {state.attempts}"
+            yield (
+                name,
+                state.exhausted,
+                "exhausted" * (name != state.exhausted),
+                f"exhausted after {state.attempts}",
+            )
     for event, transitions in declaration.on.items():
         yield from _texts(None, event, event, transitions)
 
@@ -45,7 +50,7 @@ def _texts(
         guard = transition.when or ("else" if n > 1 else "")
         text = f"{n}. " * several + words + f" [{guard}]" * bool(guard)
         text += f" resets {', '.join(transition.resets)}" * bool(transition.resets)
-        yield source, transition.to, event if event == "timeout" else "", text
+        yield source, transition.to, "timeout" * (event == "timeout" and source != transition.to), text
 
 
 @given(machines)
