@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from statemachine.diagrams import FORMATS, render
 from statemachine.errors import OutputUnwritable
-from statemachine.machine.model import Declaration
+
+if TYPE_CHECKING:
+    from statemachine.machine.model import Declaration
 
 KEPT = ("svg", "dot", "mermaid")
 """The formats that are kept: one to look at, two to compare."""
@@ -56,26 +58,18 @@ def stale(folder: Path, declarations: Mapping[str, Declaration]) -> list[Stale]:
 def save(path: Path, picture: bytes) -> None:
     """Write a picture whole or not at all, making its folder when it is missing.
 
-    What is there and is no file, such as a pipe, is written to and stays what it is.
-
     Raises:
         OutputUnwritable: The path cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(picture)
-            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(picture)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        # A file where a folder should be is an error of two names.
-        taken = isinstance(error, FileExistsError | NotADirectoryError)
-        why = f"{path.parent} is not a folder" if taken else error.strerror or error
-        raise OutputUnwritable(f"cannot write {path}: {why}") from None
+        raise OutputUnwritable(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _wanted(folder: Path, declarations: Mapping[str, Declaration]) -> dict[Path, bytes]:

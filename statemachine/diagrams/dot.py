@@ -92,19 +92,19 @@ def source(drawing: Drawing) -> str:
     looped = {name for loop in drawing.loops for name in loop.states}
     for n, loop in enumerate(drawing.loops, 1):
         with graph.subgraph(name=f"cluster_loop_{n}") as cluster:
-            cluster.attr(label=_loop(n, drawing), id=f"loop-{n}", **_LOOP)
+            cluster.attr(label="work loop" if len(drawing.loops) == 1 else f"work loop {n}", **_LOOP)
             for name in loop.states:
-                cluster.node(name, id=f"state-{name}", **_node(nodes[name]))
+                cluster.node(name, id=f"state_{name}", **_node(nodes[name]))
     for node in drawing.nodes:
         if node.name not in looped:
-            graph.node(node.name, id=f"state-{node.name}", **_node(node))
+            graph.node(node.name, id=f"state_{node.name}", **_node(node))
     drawn = lines(drawing)
     if any(line.tail == ANY for line in drawn):
-        graph.node(ANY, id="any-state", **_ANY)
-    for head, again in {line.head: line for line in drawn if line.again}.items():
-        target = nodes[again.arrows[0].target]
-        graph.node(head, id=again.again, **_node(target) | _AGAIN | {"label": target.label})
-    graph.edge(START, drawing.initial, id="line-start")
+        graph.node(ANY, id="any_state", **_ANY)
+    for head, target in {line.head: line.arrows[0].target for line in drawn}.items():
+        if head != target:
+            graph.node(head, **_node(nodes[target]) | _AGAIN | {"label": nodes[target].label})
+    graph.edge(START, drawing.initial, id="line_start")
     below = steps_below(drawing)
     for line in drawn:
         place = {"minlen": str(below[line.id])} if line.id in below else {}
@@ -115,20 +115,17 @@ def source(drawing: Drawing) -> str:
 def titles(drawing: Drawing) -> dict[str, str]:
     """Return the accessible title of each SVG id: the whole text of what may be cut in the picture."""
     label = {node.name: node.label for node in drawing.nodes} | {ANY: "Any state"}
-    named = {"start": "Start", "line-start": f"Start to {label[drawing.initial]}", "any-state": label[ANY]}
-    named |= {f"state-{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
-    for n, loop in enumerate(drawing.loops, 1):
-        named[f"loop-{n}"] = f"{_loop(n, drawing)}: {', '.join(label[name] for name in loop.states)}"
+    named = {
+        "graph0": f"{drawing.name} {drawing.version}: {drawing.size}",
+        "start": "Start",
+        "line_start": f"Start to {label[drawing.initial]}",
+        "any_state": label[ANY],
+    }
+    named |= {f"state_{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
     for line in lines(drawing):
         what = "; ".join(arrow.text for arrow in line.arrows)
-        target = label[line.arrows[0].target]
-        named[line.id] = f"{label[line.tail]} to {target}: {what}"
-        named |= {line.again: target} if line.again else {}
+        named[line.id] = f"{label[line.tail]} to {label[line.arrows[0].target]}: {what}"
     return named
-
-
-def _loop(n: int, drawing: Drawing) -> str:
-    return "work loop" if len(drawing.loops) == 1 else f"work loop {n}"
 
 
 def _title(drawing: Drawing) -> str:
@@ -162,8 +159,7 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     rows: list[str] = []
     for (bare, role), group in groupby(arrows, lambda a: (a.text == a.label, a.role)):
         if bare:
-            # No event is ever cut, unlike free text.
-            rows += _rows(", ".join(a.label for a in group), _WORDS[role], None)
+            rows += _rows(", ".join(a.label for a in group), _WORDS[role])
             continue
         for arrow in group:
             rows += _rows(f"{arrow.order}. {arrow.label}" if arrow.order else arrow.label, _WORDS[role])
@@ -175,12 +171,13 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>>'
 
 
-def _rows(text: str, color: str, most: int | None = _ROWS) -> list[str]:
-    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP, most)]
+def _rows(text: str, color: str) -> list[str]:
+    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP)]
 
 
-def _wrapped(text: str, width: int, most: int | None = _ROWS) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=most, placeholder=" …", break_on_hyphens=False)
+def _wrapped(text: str, width: int) -> list[str]:
+    closing = " …]" if text.startswith("[") else " …"
+    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=closing, break_on_hyphens=False)
 
 
 def _table(rows: list[str]) -> str:
@@ -189,5 +186,5 @@ def _table(rows: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    # A backslash begins an escape (\N, \G), also as a character reference; two of them stand for one.
+    # One backslash would begin an escape: \G is the graph's name, also in HTML and when written as an entity.
     return escape(text, quote=True).replace("\\", "&#92;&#92;")

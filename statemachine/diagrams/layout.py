@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 from collections.abc import Mapping
 from contextlib import suppress
-from html import escape, unescape
+from html import escape
 
 from statemachine.errors import DiagramFailed
 
@@ -57,12 +57,9 @@ def lay_out(dot: str, form: str, timeout: float = TIMEOUT) -> bytes:
     command = [program(), f"-T{form}", *(_PIXELS if form == "png" else ())]
     for layout in _LAYOUTS:
         with suppress(subprocess.TimeoutExpired):
-            try:
-                done = subprocess.run(
-                    [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout
-                )
-            except OSError as error:
-                raise DiagramFailed(f"{command[0]} cannot be started: {error.strerror or error}") from None
+            done = subprocess.run(
+                [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout, check=False
+            )
             if done.returncode or not done.stdout:
                 said = done.stderr.decode(errors="replace").strip()[-500:]
                 raise DiagramFailed(f"{PROGRAM} failed with status {done.returncode}: {said}")
@@ -79,12 +76,11 @@ def finished(svg: str, titles: Mapping[str, str]) -> str:
     """
     body = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = body.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "", 1)
-    body = body.replace("<svg ", '<svg role="img" ', 1)
     body = body.replace('font-family="Arial"', 'font-family="Arial, Helvetica, sans-serif"')
 
     def titled(match: re.Match[str]) -> str:
-        title = titles.get(unescape(match["id"]))  # the program writes - as a character reference
+        title = titles.get(match["id"])
         return match[0] if title is None else f"{match['tag']}<title>{escape(title)}</title>"
 
-    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" class="[^"]+">\n)<title>.*?</title>', titled, body)
+    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" [^>]*>\n)<title>.*?</title>', titled, body)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'

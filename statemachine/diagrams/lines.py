@@ -13,7 +13,7 @@ START, ANY = "__start", "__any"
 TOGETHER = 6
 """So many transitions share a line at most."""
 CROWD = 8
-"""A final state that more lines lead to is drawn again beside each state that leads to it."""
+"""A final state that more lines lead to is drawn again beside the states that lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +32,12 @@ class Line:
     head: str
     arrows: tuple[Arrow, ...]
 
-    @property
-    def again(self) -> str:
-        """The SVG id of the final state drawn again at its end, or nothing."""
-        target = self.arrows[0].target
-        return "" if self.head == target else f"state-{target}-{self.tail}"
-
 
 def lines(drawing: Drawing) -> tuple[Line, ...]:
-    """Return the lines of a drawing.
-
-    Timeouts and exhausted attempts never share one with other events, but from a state to itself there is
-    only one line: a second would run through the text of the first.
-    """
+    """Return the lines of a drawing; timeouts and exhausted attempts never share one with other events."""
     together: dict[tuple[str, str, str], list[Arrow]] = {}
     for arrow in drawing.arrows:
-        apart = arrow.role in ("timeout", "exhausted") and arrow.source != arrow.target
-        family = arrow.role if apart else ""
+        family = arrow.role if arrow.role in ("timeout", "exhausted") else ""
         together.setdefault((arrow.source or ANY, arrow.target, family), []).append(arrow)
     heads = _heads(drawing, list(together))
     parts = [
@@ -57,13 +46,14 @@ def lines(drawing: Drawing) -> tuple[Line, ...]:
         for i in range(0, len(arrows), TOGETHER)
     ]
     return tuple(
-        Line(f"line-{n}", tail, heads.get((tail, target), target), arrows)
+        Line(f"line_{n}", tail, heads.get((tail, target), target), arrows)
         for n, (tail, target, arrows) in enumerate(parts, 1)
     )
 
 
 def _heads(drawing: Drawing, ends: list[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
     """Return, for source and target, the DOT node that stands for a crowded final state there."""
+    group = {name: f"loop_{n}" for n, loop in enumerate(drawing.loops, 1) for name in loop.states}
     final = {node.name for node in drawing.nodes if node.role in ("succeeded", "failed")}
     heads: dict[tuple[str, str], str] = {}
     for target, n in Counter(target for _, target, _ in ends).items():
@@ -71,7 +61,14 @@ def _heads(drawing: Drawing, ends: list[tuple[str, str, str]]) -> dict[tuple[str
             continue
         sources = [tail for tail, to, _ in ends if to == target and tail != ANY]
         # The state itself stands where the last of them, and what comes from any state, lead.
-        heads |= {(tail, target): f"__{target}.{tail}" for tail in sources if tail != sources[-1]}
+        kept = group.get(sources[-1], sources[-1])
+        near = dict.fromkeys(group.get(tail, tail) for tail in sources)
+        number = {place: n for n, place in enumerate(near, 1)}
+        heads |= {
+            (tail, target): f"__{target}__{number[place]}"
+            for tail in sources
+            if (place := group.get(tail, tail)) != kept
+        }
     return heads
 
 

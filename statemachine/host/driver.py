@@ -143,8 +143,10 @@ class Driver:
         pending = self.snapshot.pending
         if self.services.stopping.is_set():
             # A call that could not be made again is waited for: leaving now would leave it in doubt.
-            return self.call is None or (
-                isinstance(pending, PendingCall) and may_leave(self.definition, pending)
+            return (
+                self.call is None
+                or not isinstance(pending, PendingCall)
+                or self.definition.declaration.tools[pending.tool].repeatable
             )
         parked = pending is None or (isinstance(pending, PendingCall) and pending.phase == "doubt")
         return parked and not self.follow

@@ -54,12 +54,14 @@ class Draft:
         "now",
         "output",
         "pending",
+        "recent",
         "result",
         "sources",
         "state",
         "status",
         "steps",
         "target",
+        "watched",
     )
 
     def __init__(self, definition: Definition, before: Snapshot, now: float) -> None:
@@ -90,6 +92,8 @@ class Draft:
         self.because = before.because
         self.cancelled = before.cancelled
         self.result = before.output
+        self.recent = before.recent
+        self.watched = before.watched
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -173,6 +177,8 @@ class Draft:
             self.because,
             self.cancelled,
             self.result,
+            self.recent,
+            self.watched,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -8,8 +8,10 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
+from statemachine.kernel.limits import last_failure
 from statemachine.kernel.snapshot import Immediate, PendingCall, Timer
-from statemachine.machine.definition import REFUSED, Definition, Edge
+from statemachine.kernel.stuck import repeated_call, unchanged_round
+from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
 from statemachine.machine.expressions import Expression
 
 
@@ -48,6 +50,10 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
     draft.entered = draft.now
     draft.steps += 1
     draft.pending, draft.status = None, "running"
+    stalled = unchanged_round(draft, target) if state.attempts is not None else ""
+    if stalled:
+        _stuck(draft, stalled)
+        return
     match state.kind:
         case "call":
             _intend(draft, body)
@@ -76,7 +82,16 @@ def _intend(draft: Draft, transition: dict[str, Any]) -> None:
         return
     seq = draft.before.seq + len(draft.entries) + 1
     given = {name: value for name, value in given.items() if value is not None}
+    repeated = repeated_call(draft, action.tool, given)
+    if repeated:
+        _stuck(draft, repeated)
+        return
     send(draft, PendingCall(f"{draft.before.run}:{seq}", seq, action.tool, given, 1, "sent", draft.now))
+
+
+def _stuck(draft: Draft, what: str) -> None:
+    draft.because = f"the run is stuck in {draft.state}: {what}{last_failure(draft)}"
+    draft.pending = Immediate(STUCK)
 
 
 def send(draft: Draft, call: PendingCall) -> None:

@@ -100,6 +100,9 @@ class Snapshot(NamedTuple):
         because: What last went wrong, for people.
         cancelled: Whether a cancellation was accepted.
         output: The output of a finished run.
+        recent: Digests of the last calls, where the machine wants to know whether it is stuck.
+        watched: For each state that counts attempts, the digest of the watched fields when it was last
+            entered, and at how many entries in a row it was that.
     """
 
     run: str
@@ -120,6 +123,8 @@ class Snapshot(NamedTuple):
     because: str
     cancelled: bool
     output: Mapping[str, Any] | None
+    recent: tuple[str, ...] = ()
+    watched: Mapping[str, tuple[str, int]] = _NOTHING
 
     @property
     def finished(self) -> bool:
@@ -156,6 +161,8 @@ class Snapshot(NamedTuple):
             "because": self.because,
             "cancelled": self.cancelled,
             "output": None if self.output is None else dict(self.output),
+            "recent": list(self.recent),
+            "watched": {state: list(seen) for state, seen in self.watched.items()},
         }
 
     @classmethod
@@ -167,4 +174,6 @@ class Snapshot(NamedTuple):
             kinds = {"call": PendingCall, "timer": Timer, "immediate": Immediate}
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
-        return cls(**{**data, "pending": pending, "sources": sources})
+        watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
+        parts = {"pending": pending, "sources": sources, "watched": watched}
+        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})

@@ -79,6 +79,9 @@ class Limits(Part):
         calls: Tool calls that a run may make, retries included.
         elapsed: Seconds from the start of the run.
         cost: For each unit (``usd``, ``tokens``, …), how much a run may spend.
+        stuck_after: How often the same call with the same input, a cycle of up to five calls, or a round in
+            which no field to ``watch`` changes, may come in a row before ``stuck`` is raised.
+        watch: The fields that progress shows in; a round begins when a state that counts attempts is entered.
         otherwise: The final state for a limit, or an unanswered event, that no transition takes; without
             it the machine's only ``final: failed`` state.
     """
@@ -87,7 +90,15 @@ class Limits(Part):
     calls: Count | None = None
     elapsed: Duration | None = None
     cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
+    stuck_after: Annotated[int, Field(ge=2, le=100, strict=True)] | None = None
+    watch: tuple[Name, ...] = ()
     otherwise: Name | None = None
+
+    @model_validator(mode="after")
+    def _watched(self) -> Limits:
+        if self.watch and self.stuck_after is None:
+            raise ValueError("watch needs stuck_after: how many rounds without a change are too many")
+        return self
 
 
 class Backoff(Part):

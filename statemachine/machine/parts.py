@@ -59,10 +59,20 @@ def Limits(
     calls: int | None = None,
     elapsed: DurationText | None = None,
     cost: Mapping[str, float] | None = None,
+    stuck_after: int | None = None,
+    watch: Sequence[str] | None = None,
     otherwise: str | None = None,
 ) -> Mapping[str, Any]:
     """Return a machine's limits; see :class:`statemachine.machine.model.Limits`."""
-    return given(steps=steps, calls=calls, elapsed=elapsed, cost=cost, otherwise=otherwise)
+    return given(
+        steps=steps,
+        calls=calls,
+        elapsed=elapsed,
+        cost=cost,
+        stuck_after=stuck_after,
+        watch=watch,
+        otherwise=otherwise,
+    )
 
 
 def Backoff(

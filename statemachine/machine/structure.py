@@ -10,7 +10,7 @@ from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
-_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "limit", "always")
+_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "limit", "always", "stuck")
 """First words of the events that the runtime raises."""
 
 _OWN = {"call": ("done", "partial"), "wait": ("elapsed",)}
@@ -43,6 +43,10 @@ class _Structure:
                     hint = suggest(owner, [OPERATOR, *declared.states])
                     message = f"`{owner}` is neither a state nor `{OPERATOR}`{hint}"
                     self.report.add("SM113", ("context", name, "owner"), message)
+        for name in declared.limits.watch:
+            if self.report.missing("context", name, declared.context):
+                message = f"there is no context field `{name}`{suggest(name, declared.context)}"
+                self.report.add("SM113", ("limits", "watch"), message)
         for event in declared.events:
             if event.partition(".")[0] in _RAISED:
                 message = f"`{event}` is raised by the runtime; choose another name"
@@ -126,6 +130,10 @@ class _Structure:
         if event in _WHY:
             if not damaged:
                 self.report.add("SM125", path, _WHY[event], key=True)
+        elif event == "stuck":
+            if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
+                message = "declare `stuck_after:` under limits: to get `stuck`"
+                self.report.add("SM125", path, message, key=True)
         elif event in ("limit.calls", "limit.elapsed") or event.startswith("limit.cost."):
             if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
                 message = f"no such limit is declared; declare it under limits: to get `{event}`"
@@ -138,6 +146,7 @@ class _Structure:
     def _possible(self, states: Iterable[State]) -> list[str]:
         limits = self.declared.limits
         possible = ["*", "cancelled", "limit", "limit.cost", *_FAILED, *self.declared.events]
+        possible += ["stuck"] if limits.stuck_after else []
         possible += [f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(limits, n)]
         possible += [f"limit.cost.{unit}" for unit in limits.cost]
         for state in states:

@@ -1,4 +1,4 @@
-"""Read the transitions back out of DOT, Mermaid and text, by each language's own rules."""
+"""Pictures read back into what they tell, by grammars of their own."""
 
 from __future__ import annotations
 
@@ -6,104 +6,155 @@ import json
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
-from xml.etree import ElementTree
+from dataclasses import dataclass
+from typing import Any
 
 from statemachine.diagrams.layout import program
-from statemachine.diagrams.lines import ANY, START
+from tests.diagrams.machines import Relation
 
-Relations = Counter[tuple[str | None, str, str]]
-"""Source (None: any state), target and text of each transition."""
-
-ENTITY = re.compile(r"#(\d+);")
-MERMAID = (
-    ("state", re.compile(r'    state "([^"]*)" as (\w+)')),
-    ("arrow", re.compile(r"    (\w+|\[\*\]) --> (\w+|\[\*\])(?: : ([^:;\n]+))?")),
-    ("fact", re.compile(r"    (\w+) : ([^:;\n]+)")),
-    ("class", re.compile(r"    class ([\w,]+) (\w+)")),
-    ("other", re.compile(r"stateDiagram-v2|    direction TB|    %% .*|    classDef \w+ [\w:,#-]+")),
-)
+_GUARD, _DIM = "#7c3aed", "#64748b"
+# `1. done [guard] resets a, b`; a guard may itself hold brackets.
+_LABEL = re.compile(r"(?P<label>[^\[]+?)(?: \[(?P<guard>.*)\])?(?: resets (?P<resets>[a-z0-9_, ]+))?")
 
 
-def mermaid(text: str) -> tuple[dict[str, str], Relations]:
-    """Return the label of each id, and the transitions between ids; every line must be one that Mermaid knows."""
+def _read(text: str, source: str, target: str) -> Relation:
+    match = _LABEL.fullmatch(text)
+    assert match is not None, text
+    resets = tuple(match["resets"].split(", ")) if match["resets"] else ()
+    return source, match["label"], match["guard"] or "", target, resets
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of a laid out picture, in points."""
+
+    what: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def meets(self, other: Box) -> bool:
+        """Whether both share more than an edge."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        return across > 0.5 and min(self.top, other.top) - max(self.bottom, other.bottom) > 0.5
+
+
+class LaidOut:
+    """A DOT text as the layout program understands it."""
+
+    def __init__(self, dot: str) -> None:
+        done = subprocess.run([program(), "-Tjson"], input=dot.encode(), capture_output=True, check=True)
+        self.data: dict[str, Any] = json.loads(done.stdout)
+        self.things: dict[int, dict[str, Any]] = {o["_gvid"]: o for o in self.data["objects"]}
+        self.edges: list[dict[str, Any]] = self.data.get("edges", [])
+
+    def states(self) -> list[str]:
+        """The states that are drawn, leaving out what stands for a final state a second time."""
+        return [o["name"] for o in self.things.values() if not o["name"].startswith(("__", "cluster"))]
+
+    def node(self, name: str) -> dict[str, Any]:
+        """The attributes of one node."""
+        return next(o for o in self.things.values() if o["name"] == name)
+
+    def between(self, tail: str, head: str) -> list[dict[str, Any]]:
+        """The edges from one node to another."""
+        return [e for e in self.edges if (self._name(e["tail"]), self._name(e["head"])) == (tail, head)]
+
+    def relations(self) -> Counter[Relation]:
+        """The transitions that the edges tell, as far as their labels were not cut."""
+        found: Counter[Relation] = Counter()
+        for edge in self.edges:
+            source, target = self._name(edge["tail"]), self._name(edge["head"])
+            if source == "__start":
+                continue
+            for text in _transitions([(o["text"], o["color"]) for o in texts(edge)]):
+                found[_read(text, {"__any": "any state"}.get(source, source), target)] += 1
+        return found
+
+    def boxes(self) -> tuple[list[Box], list[Box]]:
+        """The nodes, and the lines of text beside edges."""
+        nodes = []
+        for o in self.things.values():
+            if "pos" in o:
+                x, y = map(float, o["pos"].split(","))
+                w, h = float(o["width"]) * 36, float(o["height"]) * 36
+                nodes.append(Box(o["name"], x - w, y - h, x + w, y + h))
+        labels = []
+        for edge in self.edges:
+            for o in texts(edge):
+                (x, y), w = o["pt"], o["width"]
+                left = x - {"l": 0, "c": w / 2, "r": w}[o["align"]]
+                labels.append(Box(f"{edge['id']} {o['text']}", left, y - 2, left + w, y + o["size"] - 2))
+        return nodes, labels
+
+    def _name(self, number: int) -> str:
+        name: str = self.things[number]["name"]
+        again = re.fullmatch(r"__(.*)__\d+", name)
+        return again[1] if again else name
+
+
+def texts(thing: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pieces of text in a node's or an edge's label, with their colour and size."""
+    found, color, size = [], "", 0.0
+    for op in thing.get("_ldraw_", []):
+        if op["op"] == "c":
+            color = op["color"]
+        elif op["op"] == "F":
+            size = op["size"]
+        elif op["op"] == "T":
+            found.append({**op, "color": color, "size": size})
+    return found
+
+
+def _transitions(rows: list[tuple[str, str]]) -> list[str]:
+    """Put the rows of an edge's label together to one text a transition; colour tells guards from events."""
+    found: list[str] = []
+    for text, color in rows:
+        if found and (color in (_GUARD, _DIM) or found[-1].endswith(",")):
+            found[-1] += f" {text}"
+        else:
+            found.append(text)
+    bare = [("[" not in text and "resets" not in text, text) for text in found]
+    return [part for alone, text in bare for part in (text.split(", ") if alone else [text])]
+
+
+def mermaid(text: str) -> tuple[list[str], Counter[Relation]]:
+    """The states and transitions of a Mermaid state diagram."""
     names: dict[str, str] = {}
-    relations: Relations = Counter()
+    found: Counter[Relation] = Counter()
     for line in text.splitlines():
-        # Mermaid turns its entities into letters before it reads the lines.
-        whole = ENTITY.sub(lambda m: f"\0{m[1]}\0", line)
-        kind, match = next((k, m) for k, pattern in MERMAID if (m := pattern.fullmatch(whole)))
-        parts = [_letters(part or "") for part in match.groups()]
-        if kind == "state":
-            names[parts[1]] = parts[0]
-        elif kind == "arrow" and "[*]" not in parts[:2]:
-            relations[parts[0], parts[1], parts[2].removesuffix(" ↻")] += 1
-    return names, relations
+        if state := re.fullmatch(r'    state "([^"]*)" as (\w+)', line):
+            names[state[2]] = _decoded(state[1])
+        elif arrow := re.fullmatch(r"    (\w+) --> (\w+) : (.*)", line):
+            # Mermaid's own grammar ends a label at either of these.
+            assert not re.search(r"[:;]", re.sub(r"#\d+;", "", arrow[3]))
+            found[_read(_decoded(arrow[3].removesuffix(" ↻")), names[arrow[1]], names[arrow[2]])] += 1
+    return [name for key, name in names.items() if key != "any"], found
 
 
-def _letters(text: str) -> str:
-    return re.sub(r"\0(\d+)\0", lambda m: chr(int(m[1])), text)
+def _decoded(text: str) -> str:
+    return re.sub(r"#(\d+);", lambda m: chr(int(m[1])), text)
 
 
-def text(listing: str) -> tuple[list[str], Relations]:
-    """Return the states and the transitions of a text picture; their texts come without white space."""
+def listing(text: str) -> tuple[list[str], Counter[Relation]]:
+    """The states and transitions of a listing for the terminal."""
     states: list[str] = []
-    relations: Relations = Counter()
-    source: str | None = None
-    for indent, words in _unwrapped(listing):
-        if indent == 2:
-            source = None if words == "any state" else words.split()[0]
-            states += [source] if source else []
-        elif indent == 4:
-            match = re.fullmatch(r"(.*)[=-]>([a-z][a-z0-9_]*)", squeezed(words))
-            assert match, words
-            relations[source, match[2], match[1]] += 1
-    return states, relations
-
-
-def _unwrapped(listing: str) -> Iterator[tuple[int, str]]:
-    """Yield each line with its margin, put together with its continuation, which stands four further in."""
-    lines = listing.splitlines()
-    blank = next(n for n, line in enumerate(lines) if line in ("", "|"))
-    whole: list[tuple[int, str]] = []
-    for line in lines[blank:]:
-        plain = line.replace("|", " ", 1) if line.startswith("|") else line
-        margin = len(plain) - len(plain.lstrip())
-        if margin > 4 and whole and margin == whole[-1][0] + 4:
-            whole[-1] = (whole[-1][0], f"{whole[-1][1]} {plain.strip()}")
-        elif plain.strip():
-            whole.append((margin, plain.strip()))
-    yield from whole
-
-
-def squeezed(words: str) -> str:
-    """Return words without white space: wrapping breaks where it must."""
-    return "".join(words.split())
-
-
-def dot(source: bytes) -> tuple[dict[str, str], dict[tuple[str | None, str], str]]:
-    """Return, as the layout program reads them, the words of each state and of the lines between two states.
-
-    The words come without white space; those of all lines between two states are put together in order.
-    """
-    done = subprocess.run([program(), "-Tjson0"], input=source, capture_output=True, check=True)
-    graph = json.loads(done.stdout)
-    names = {thing["_gvid"]: thing["name"] for thing in graph["objects"]}
-    states = {
-        n["name"]: _words(n["label"])
-        for n in graph["objects"]
-        if not n["name"].startswith(("__", "cluster_"))
-    }
-    found: dict[tuple[str | None, str], str] = {}
-    for edge in graph["edges"]:
-        tail, head = names[edge["tail"]], names[edge["head"]]
-        if tail != START:
-            # A crowded final state is drawn again as `__state.source`.
-            ends = (None if tail == ANY else tail, head.removeprefix("__").split(".")[0])
-            found[ends] = found.get(ends, "") + _words(edge["label"])
-    return states, found
-
-
-def _words(label: str) -> str:
-    """Return what a label shows: two backslashes stand for one, or else a node's name would follow ``\\N``."""
-    return squeezed("".join(ElementTree.fromstring(f"<x>{label}</x>").itertext()).replace(r"\\", "\\"))
+    found: Counter[Relation] = Counter()
+    joined: list[str] = []
+    for line in text.split("\n\n", 1)[1].splitlines():
+        inner = line[2:]
+        if not inner.strip():
+            continue
+        depth = len(inner) - len(inner.lstrip())
+        if depth in (0, 2):
+            joined.append(inner)
+        else:
+            joined[-1] += f" {inner.strip()}"
+    for line in joined:
+        if not line.startswith(" "):
+            states.append(line.split("  ")[0])
+            continue
+        label, target = re.fullmatch(r"  (.*) [-=]> (\w+)", line).groups()  # type: ignore[union-attr]
+        found[_read(label, states[-1], target)] += 1
+    return [state for state in states if state != "any state"], found

@@ -118,6 +118,8 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
         limits["elapsed"] = draw(st.sampled_from(["10s", "1m", "1h"]))
     if draw(st.booleans()):
         limits["cost"] = {"usd": draw(st.sampled_from([1, 2.5]))}
+    if draw(st.booleans()):
+        limits |= {"stuck_after": draw(st.integers(2, 4)), "watch": ["n"]}
     on: dict[str, Any] = {}
     if draw(st.booleans()):
         on["limit"] = transitions(ends)

@@ -299,3 +299,19 @@ def test_what_an_event_leaves_out_is_not_kept_over_what_is_known() -> None:
     run = waiting()
     run.send("told", note=None)
     assert run.last.snapshot.output == {"note": None, "count": None}
+
+
+def test_guards_see_what_is_known_and_fresh() -> None:
+    """A field is fresh for as long as it says, from when it was written; before that it is not even known."""
+    states = """
+act: {do: look, save: answer, on: {done: nap, failed: nap}}
+nap: {wait: 60s, on: {elapsed: [{to: more, when: fresh.answer}, {to: fail, when: known.answer}, {to: end}]}}
+more: {wait: 1ms, on: {elapsed: [{to: fail, when: fresh.answer}, {to: end}]}}
+"""
+    run = Run(define(states))
+    run.finish(GOOD)
+    assert run.wait().receipt.target == "more"
+    assert run.wait().receipt.target == "end"
+    run = Run(define(states))
+    run.fail("fatal")
+    assert run.wait().receipt.target == "end"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_what_is_spelled_leads_back(tmp_path: Path) -> None:
     )
     for name in ("A", "A.B", "A.f", "g"):
         assert here.spell(here.resolve(f"tools.py:{name}")) == f"tools.py:{name}"
-    assert here.spell(Path) == "pathlib:Path"
+    assert here.spell(date) == "datetime:date"
     for nameless in (here.resolve("tools.py:g")(), 5, "x", lambda: 0):
         with pytest.raises(InvalidReference, match="cannot be named"):
             here.spell(nameless)
