@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from statemachine.machine.model import Declaration
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from statemachine.machine.model import Declaration
 
 FORMATS = {"svg": ".svg", "png": ".png", "pdf": ".pdf", "dot": ".dot", "mermaid": ".mmd", "text": ".txt"}
 """Each format that a machine can be drawn in, with the suffix of its files."""

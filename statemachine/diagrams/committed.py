@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from statemachine.diagrams import FORMATS, render
 from statemachine.errors import OutputUnwritable
-from statemachine.machine.model import Declaration
+
+if TYPE_CHECKING:
+    from statemachine.machine.model import Declaration
 
 KEPT = ("svg", "dot", "mermaid")
 """The formats that are kept: one to look at, two to compare."""
@@ -67,7 +69,7 @@ def save(path: Path, picture: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise OutputUnwritable(f"cannot write {path}: {error.strerror or error}") from None
+        raise OutputUnwritable(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def _wanted(folder: Path, declarations: Mapping[str, Declaration]) -> dict[Path, bytes]:

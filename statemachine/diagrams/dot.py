@@ -94,17 +94,17 @@ def source(drawing: Drawing) -> str:
         with graph.subgraph(name=f"cluster_loop_{n}") as cluster:
             cluster.attr(label="work loop" if len(drawing.loops) == 1 else f"work loop {n}", **_LOOP)
             for name in loop.states:
-                cluster.node(name, id=f"state-{name}", **_node(nodes[name]))
+                cluster.node(name, id=f"state_{name}", **_node(nodes[name]))
     for node in drawing.nodes:
         if node.name not in looped:
-            graph.node(node.name, id=f"state-{node.name}", **_node(node))
+            graph.node(node.name, id=f"state_{node.name}", **_node(node))
     drawn = lines(drawing)
     if any(line.tail == ANY for line in drawn):
-        graph.node(ANY, id="any-state", **_ANY)
+        graph.node(ANY, id="any_state", **_ANY)
     for head, target in {line.head: line.arrows[0].target for line in drawn}.items():
         if head != target:
             graph.node(head, **_node(nodes[target]) | _AGAIN | {"label": nodes[target].label})
-    graph.edge(START, drawing.initial, id="line-start")
+    graph.edge(START, drawing.initial, id="line_start")
     below = steps_below(drawing)
     for line in drawn:
         place = {"minlen": str(below[line.id])} if line.id in below else {}
@@ -115,8 +115,13 @@ def source(drawing: Drawing) -> str:
 def titles(drawing: Drawing) -> dict[str, str]:
     """Return the accessible title of each SVG id: the whole text of what may be cut in the picture."""
     label = {node.name: node.label for node in drawing.nodes} | {ANY: "Any state"}
-    named = {"start": "Start", "line-start": f"Start to {label[drawing.initial]}", "any-state": label[ANY]}
-    named |= {f"state-{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
+    named = {
+        "graph0": f"{drawing.name} {drawing.version}: {drawing.size}",
+        "start": "Start",
+        "line_start": f"Start to {label[drawing.initial]}",
+        "any_state": label[ANY],
+    }
+    named |= {f"state_{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
     for line in lines(drawing):
         what = "; ".join(arrow.text for arrow in line.arrows)
         named[line.id] = f"{label[line.tail]} to {label[line.arrows[0].target]}: {what}"
@@ -171,7 +176,8 @@ def _rows(text: str, color: str) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=" …", break_on_hyphens=False)
+    closing = " …]" if text.startswith("[") else " …"
+    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=closing, break_on_hyphens=False)
 
 
 def _table(rows: list[str]) -> str:
@@ -180,5 +186,5 @@ def _table(rows: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    # A backslash would begin an escape (\N, \l) in some label contexts of DOT.
-    return escape(text, quote=True).replace("\\", "&#92;")
+    # One backslash would begin an escape: \G is the graph's name, also in HTML and when written as an entity.
+    return escape(text, quote=True).replace("\\", "&#92;&#92;")

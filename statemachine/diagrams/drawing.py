@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
 from typing import Literal
 
 from statemachine.machine.duration import spell
@@ -12,9 +11,6 @@ from statemachine.machine.model import Backoff, Declaration, PythonGuard, State,
 
 NodeRole = Literal["call", "write", "irreversible", "wait", "choice", "event", "succeeded", "failed"]
 """What a state does, and how it touches the world when it does."""
-
-_MOST_CYCLES = 2000
-"""Cycles that are looked at for the walk round a loop; a tangle of states has more than anyone can count."""
 
 ArrowRole = Literal["step", "failure", "timeout", "exhausted"]
 """Why a transition is taken: an ordinary event, a failed call or limit, time, or too many entries."""
@@ -85,7 +81,8 @@ class Loop:
 
     Attributes:
         states: Their names in declared order.
-        walk: The states passed in going round once, from and to where the loop is entered.
+        walk: The states passed in going round once, from where the loop is entered; the last one is that
+            where the walk meets itself.
     """
 
     states: tuple[str, ...]
@@ -122,9 +119,8 @@ def draw(declaration: Declaration) -> Drawing:
     states = declaration.states
     arrows = [arrow for name, state in states.items() for arrow in _leaving(name, state)]
     arrows, loops = _looped(arrows, declaration)
-    arrows += [
-        a for event, ts in declaration.on.items() for a in _arrows(None, event, ts, _role(event), event)
-    ]
+    for event, transitions in declaration.on.items():
+        arrows += _arrows(None, event, transitions, _role(event), event)
     version = printable(declaration.version)
     return Drawing(
         name=declaration.machine,
@@ -214,8 +210,7 @@ def _arrows(
 def _role(event: str) -> ArrowRole:
     if event == "timeout":
         return "timeout"
-    failure = event in ("failed", "partial") or event.startswith(("failed.", "limit."))
-    return "failure" if failure else "step"
+    return "failure" if event.partition(".")[0] in ("failed", "partial", "limit") else "step"
 
 
 def _guard(transition: Transition) -> str | None:
@@ -246,15 +241,13 @@ def _looped(arrows: list[Arrow], declaration: Declaration) -> tuple[list[Arrow],
     import networkx as nx
 
     place = {name: i for i, name in enumerate(declaration.states)}
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from((a.source, a.target) for a in arrows if a.source is not None)
+    graph: nx.DiGraph[str] = nx.DiGraph((a.source, a.target) for a in arrows)
     groups = [sorted(g, key=place.__getitem__) for g in nx.strongly_connected_components(graph) if len(g) > 1]
     groups.sort(key=lambda names: place[names[0]])
-    loops: list[Loop] = []
-    main: set[int] = set()
+    loops, main = [], set()
     for names in groups:
         start = declaration.initial if declaration.initial in names else names[0]
-        walk = _round(start, [a for a in arrows if a.source in names and a.target in names])
+        walk = list(_round(start, [a for a in arrows if a.source in names and a.target in names], place))
         loops.append(Loop(tuple(names), (start, *(a.target for a in walk))))
         main |= {id(a) for a in walk}
     group = {name: n for n, names in enumerate(groups) for name in names}
@@ -269,22 +262,20 @@ def _looped(arrows: list[Arrow], declaration: Declaration) -> tuple[list[Arrow],
     return marked, tuple(loops)
 
 
-def _round(start: str, inside: list[Arrow]) -> list[Arrow]:
-    """Return the walk once round a loop: the one through the most states, by ordinary events if it can be."""
-    import networkx as nx
-
-    # min keeps the first of equals, so declared order decides last.
-    ways = {
-        (a.source, a.target): a
-        for a in sorted(inside, key=lambda a: (a.role != "exhausted", a.role == "step"))
-        if a.source is not None
-    }
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_edges_from(ways)
-    walks = []
-    for cycle in islice(nx.simple_cycles(graph), _MOST_CYCLES):
-        if start in cycle and len(cycle) > 1:
-            turn = cycle.index(start)
-            states = [*cycle[turn:], *cycle[:turn], start]
-            walks.append([ways[pair] for pair in pairwise(states)])
-    return max(walks, key=lambda walk: (len(walk), sum(a.role == "step" for a in walk)), default=[])
+def _round(state: str, inside: list[Arrow], place: dict[str, int]) -> Iterator[Arrow]:
+    """Walk once round a loop: on to new states while there are any, by ordinary events if it can be, and to
+    those declared first, so that a way that skips work is not taken for the usual one."""
+    seen = {state}
+    while True:
+        ways = [a for a in inside if a.source == state and a.target != state]
+        new = [a for a in ways if a.target not in seen]
+        # min keeps the first of equals: back into the walk, the transition declared first.
+        way = min(
+            new or ways,
+            key=lambda a: (a.role == "exhausted", a.role != "step", place[a.target] if new else 0),
+        )
+        yield way
+        if way.target in seen:
+            return
+        seen.add(way.target)
+        state = way.target

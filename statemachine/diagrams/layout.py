@@ -58,7 +58,7 @@ def lay_out(dot: str, form: str, timeout: float = TIMEOUT) -> bytes:
     for layout in _LAYOUTS:
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
-                [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout
+                [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout, check=False
             )
             if done.returncode or not done.stdout:
                 said = done.stderr.decode(errors="replace").strip()[-500:]
@@ -76,12 +76,11 @@ def finished(svg: str, titles: Mapping[str, str]) -> str:
     """
     body = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     body = body.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "", 1)
-    body = body.replace("<svg ", '<svg role="img" ', 1)
     body = body.replace('font-family="Arial"', 'font-family="Arial, Helvetica, sans-serif"')
 
     def titled(match: re.Match[str]) -> str:
         title = titles.get(match["id"])
         return match[0] if title is None else f"{match['tag']}<title>{escape(title)}</title>"
 
-    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" class="[^"]+">\n)<title>.*?</title>', titled, body)
+    body = re.sub(r'(?P<tag><g id="(?P<id>[^"]+)" [^>]*>\n)<title>.*?</title>', titled, body)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'

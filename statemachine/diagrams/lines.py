@@ -46,7 +46,7 @@ def lines(drawing: Drawing) -> tuple[Line, ...]:
         for i in range(0, len(arrows), TOGETHER)
     ]
     return tuple(
-        Line(f"line-{n}", tail, heads.get((tail, target), target), arrows)
+        Line(f"line_{n}", tail, heads.get((tail, target), target), arrows)
         for n, (tail, target, arrows) in enumerate(parts, 1)
     )
 
@@ -55,17 +55,20 @@ def _heads(drawing: Drawing, ends: list[tuple[str, str, str]]) -> dict[tuple[str
     """Return, for source and target, the DOT node that stands for a crowded final state there."""
     group = {name: f"loop_{n}" for n, loop in enumerate(drawing.loops, 1) for name in loop.states}
     final = {node.name for node in drawing.nodes if node.role in ("succeeded", "failed")}
-    heads = {}
+    heads: dict[tuple[str, str], str] = {}
     for target, n in Counter(target for _, target, _ in ends).items():
         if target not in final or n <= CROWD:
             continue
         sources = [tail for tail, to, _ in ends if to == target and tail != ANY]
         # The state itself stands where the last of them, and what comes from any state, lead.
         kept = group.get(sources[-1], sources[-1])
-        for tail in sources:
-            near = group.get(tail, tail)
-            if near != kept:
-                heads[tail, target] = f"__{target}__{near}"
+        near = dict.fromkeys(group.get(tail, tail) for tail in sources)
+        number = {place: n for n, place in enumerate(near, 1)}
+        heads |= {
+            (tail, target): f"__{target}__{number[place]}"
+            for tail in sources
+            if (place := group.get(tail, tail)) != kept
+        }
     return heads
 
 

@@ -47,12 +47,12 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     looped = {name for loop in drawing.loops for name in loop.states}
     groups: dict[str, list[str]] = {}
     for node in drawing.nodes:
-        if node.role in _CLASSES or node.name in looped:
-            role = node.role if node.role in _CLASSES else "loop"
+        role: str = "loop" if node.role not in _CLASSES and node.name in looped else node.role
+        if role in _CLASSES:
             groups.setdefault(role, []).append(ids[node.name])
-    for name, members in groups.items():
-        yield f"    classDef {name} {_CLASSES[name]}"
-        yield f"    class {','.join(members)} {name}"
+    for role, members in groups.items():
+        yield f"    classDef {role} {_CLASSES[role]}"
+        yield f"    class {','.join(members)} {role}"
 
 
 def _text(arrow: Arrow) -> str:

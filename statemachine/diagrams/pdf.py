@@ -23,9 +23,7 @@ def pdf(dot: str, title: str) -> bytes:
         raise MissingExtra(
             f"PDF needs {missing.name}, which is not installed; pip install 'agent-statemachine[pdf]'"
         ) from None
-    svg = lay_out("".join(map(_latin, dot)), "svg").replace(
-        b'font-family="Arial"', b'font-family="Helvetica"'
-    )
+    svg = lay_out("".join(map(_latin, dot)), "svg").replace(b'="Arial"', b'="Helvetica"')
     before = rl_config.invariant
     # Without it reportlab writes the time and a random id into the file.
     rl_config.invariant = 1
@@ -40,5 +38,5 @@ def _latin(char: str) -> str:
     try:
         char.encode("cp1252")
     except UnicodeEncodeError:
-        return "&lt;=" if char == "≤" else f"&#92;{char.encode('unicode_escape').decode()[1:]}"
+        return "&lt;=" if char == "≤" else f"&#92;&#92;{char.encode('unicode_escape').decode()[1:]}"
     return char

@@ -23,10 +23,13 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     leaving: dict[str | None, list[Arrow]] = {}
     for arrow in drawing.arrows:
         leaving.setdefault(arrow.source, []).append(arrow)
-    looped = {name for loop in drawing.loops for name in loop.states}
+    looped = {name: n for n, loop in enumerate(drawing.loops) for name in loop.states}
+    before = None
     for node in drawing.nodes:
-        bar = "| " if node.name in looped else "  "
-        yield bar if node.name in looped else ""
+        number = looped.get(node.name)
+        bar = "  " if number is None else "| "
+        yield bar if number == before else ""
+        before = number
         yield from _wrapped(_heading(node, drawing.initial), bar, f"{bar}    ")
         for arrow in leaving.get(node.name, ()):
             yield from _arrow(arrow, f"{bar}  ")
@@ -44,17 +47,9 @@ def _heading(node: Node, initial: str) -> str:
 
 
 def _arrow(arrow: Arrow, margin: str) -> Iterator[str]:
-    yield from _wrapped(
-        f"{arrow.text} {'=>' if arrow.main else '->'} {arrow.target}", margin, f"{margin}    "
-    )
+    way = "=>" if arrow.main else "->"
+    yield from _wrapped(f"{arrow.text} {way} {arrow.target}", margin, f"{margin}    ")
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_on_hyphens=False,
-        break_long_words=True,
-    )
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

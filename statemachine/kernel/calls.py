@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from statemachine.clock import instant
 from statemachine.kernel.draft import Draft
@@ -15,8 +12,8 @@ from statemachine.kernel.enter import send
 from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import end_by_limit, route
-from statemachine.kernel.snapshot import PendingCall, Source
-from statemachine.machine import types
+from statemachine.kernel.saving import saved
+from statemachine.kernel.snapshot import PendingCall
 from statemachine.machine.model import FailureClass
 from statemachine.machine.outcome import Failure, Outcome
 
@@ -55,20 +52,9 @@ def _keep(draft: Draft, output: Any, checked: bool) -> Failure | None:
     An output that nobody ``checked`` against the tool's type is checked against the type of each field.
     """
     definition, action = draft.definition, draft.definition.actions[draft.state]
-    values = {}
-    for name, path, differs in action.saves:
-        value = output
-        for part in path:
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if differs or not checked:
-            adapter = types.adapter(definition.types[name])
-            try:
-                value = adapter.dump_python(adapter.validate_python(value), mode="json")
-            except ValidationError as error:
-                wanted = definition.declaration.context[name].type
-                why = error.errors(include_url=False)[0]["msg"]
-                return Failure("contract", f"the output is no {wanted} for `{name}`: {why}")
-        values[name] = value
+    values, wrong = saved(definition, action.saves, output, check_all=not checked)
+    if wrong:
+        return Failure("contract", f"the output is no {wrong}")
     if action.sufficient is not None:
         draft.output = output
         verdict, read, error_text = action.sufficient.decide(draft)
@@ -76,9 +62,7 @@ def _keep(draft: Draft, output: Any, checked: bool) -> Failure | None:
             shown = ", ".join(f"{name} = {value!r}" for name, value in read.items())
             why = error_text or f"{action.sufficient.text} is false ({shown})"
             return Failure("data_error", f"the answer is not sufficient: {why}")
-    if values:
-        draft.context = {**draft.context, **values}
-        draft.sources = {**draft.sources, **dict.fromkeys(values, Source(draft.state, draft.now))}
+    draft.write(values)
     return None
 
 

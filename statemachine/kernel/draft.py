@@ -7,7 +7,7 @@ from typing import Any
 
 from statemachine.kernel.events import NOTHING, Entry, Step
 from statemachine.kernel.receipt import Candidate, Receipt, Verdict
-from statemachine.kernel.snapshot import PendingCall, Snapshot
+from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
 from statemachine.kernel.table import table_of
 from statemachine.machine.definition import Definition, Edge
 from statemachine.machine.expressions import Root
@@ -133,6 +133,12 @@ class Draft:
             return False
         fresh_for = self.definition.declaration.context[field].fresh_for
         return fresh_for is None or self.now - self.sources[field].at <= fresh_for
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write context fields, as the state that the run is in."""
+        if values:
+            self.context = {**self.context, **values}
+            self.sources = {**self.sources, **dict.fromkeys(values, Source(self.state, self.now))}
 
     def fail(self, failure: str, message: str, tool: str = "") -> None:
         """Note a failure where guards and people find it."""

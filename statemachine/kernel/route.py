@@ -10,6 +10,7 @@ from statemachine.kernel.enter import destination, enter, finish
 from statemachine.kernel.events import NOTHING, Step
 from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
+from statemachine.kernel.saving import saved
 from statemachine.machine.definition import REFUSED, Edge
 
 
@@ -26,6 +27,14 @@ def route(
     An ``external`` event that no transition takes is refused, and the run stays as it was. Any other always
     leads somewhere: to the machine's ``otherwise`` state then.
     """
+    if external:
+        receives = draft.definition.receives.get(draft.state, ())
+        # An event need not carry every part that the state keeps: another one that it takes does.
+        carried = [save for save in receives if payload.get(save[1][0]) is not None]
+        values, wrong = saved(draft.definition, carried, payload)
+        if wrong:
+            return draft.refuse(name, "denied")
+        draft.write(values)
     edge = draft.select(name, payload, output)
     verdict: Verdict = "taken"
     if edge is None:

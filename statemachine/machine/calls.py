@@ -1,12 +1,13 @@
-"""What a state that calls a tool gives to it and takes from it, typed."""
+"""What a state gives to a tool, and what it keeps of an output or an event, typed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from statemachine.machine import types
-from statemachine.machine.definition import Action
+from statemachine.machine.definition import Action, Save
 from statemachine.machine.expressions import Expression
 from statemachine.machine.model import OPERATOR, Declaration, State
 from statemachine.machine.references import suggest
@@ -31,7 +32,8 @@ class Calls:
             argument: self.scopes.expression(self.report, (*path, "with", argument), text)
             for argument, text in state.arguments.items()
         }
-        saves = [self._save(name, field, text, signature) for field, text in state.save.items()]
+        output = LOST if signature is None else signature.output
+        saves = [self._save(name, field, text, "output", output) for field, text in state.save.items()]
         if signature is None:
             return None
         for argument, expression in given.items():
@@ -69,10 +71,51 @@ class Calls:
             given, takes = types.kind(expression.type), types.kind(wanted)
             self.report.add("SM119", path, f"`{expression.text}` is {given}, but the tool takes {takes}")
 
-    def _save(
-        self, state: str, field: str, text: str, signature: Signature | None
-    ) -> tuple[str, tuple[str, ...], bool] | None:
+    def received(
+        self, name: str, state: State, payloads: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[Save, ...]:
+        """Return what a state that waits keeps of the events that it takes."""
+        parts: dict[str, Any] = {}
+        for event in state.on:
+            parts |= payloads.get(event, {})
+        saves = [self._save(name, field, text, "event", parts) for field, text in state.save.items()]
+        return tuple(save for save in saves if save is not None)
+
+    def _save(self, state: str, field: str, text: str, root: str, source: Any) -> Save | None:
+        """Return one field that a state saves into; ``source`` is a type, or the types of named parts."""
         path: Keys = ("states", state, "save", field)
+        self._owned(path, state, field)
+        first, *parts = text.split(".")
+        if first != root or (root == "event" and not parts):
+            wanted = (
+                "the output: `output` or `output.part`" if root == "output" else "the event: `event.part`"
+            )
+            self.report.add("SM119", path, f"a save takes a path into {wanted}")
+            return None
+        if source is LOST:
+            return None
+        try:
+            given = self._part(source, tuple(parts))
+        except KeyError as error:
+            known = source if root == "event" else types.members(types.required(source)[0]) or {}
+            message = f"the {root} has no `{error.args[0]}`{suggest(error.args[0], known)}"
+            self.report.add("SM119", path, message)
+            return None
+        wanted = self.scopes.types.get(field, LOST)
+        if LOST not in (given, wanted) and not _assignable(given, wanted):
+            message = f"`{text}` is {types.kind(given)}, but `{field}` is {types.kind(wanted)}"
+            self.report.add("SM119", path, message)
+        return field, tuple(parts), given != wanted
+
+    def _part(self, source: Any, parts: tuple[str, ...]) -> Any:
+        if not isinstance(source, Mapping):
+            return types.member_type(source, parts)
+        if parts[0] not in source:
+            raise KeyError(parts[0])
+        of = source[parts[0]]
+        return LOST if of is LOST else types.member_type(of, parts[1:])
+
+    def _owned(self, path: Keys, state: str, field: str) -> None:
         if self.report.missing("context", field, self.declared.context):
             hint = suggest(field, self.declared.context) or "; declare it under context:"
             self.report.add("SM113", path, f"there is no context field `{field}`{hint}", key=True)
@@ -82,25 +125,6 @@ class Calls:
             if state not in owners and not any(self.report.missing("states", o, known) for o in owners):
                 message = f"`{state}` does not own `{field}`; its owner is {', '.join(owners)}"
                 self.report.add("SM118", path, message, key=True)
-        parts = tuple(text.split("."))
-        if parts[0] != "output":
-            message = "a save takes a path into the output: `output` or `output.part`"
-            self.report.add("SM119", path, message)
-            return None
-        if signature is None:
-            return None
-        try:
-            given = types.member_type(signature.output, parts[1:])
-        except KeyError as error:
-            parts_known = types.members(types.required(signature.output)[0]) or {}
-            message = f"the output has no `{error.args[0]}`{suggest(error.args[0], parts_known)}"
-            self.report.add("SM119", path, message)
-            return None
-        wanted = self.scopes.types.get(field, LOST)
-        if wanted is not LOST and not _assignable(given, wanted):
-            message = f"`{text}` is {types.kind(given)}, but `{field}` is {types.kind(wanted)}"
-            self.report.add("SM119", path, message)
-        return field, parts[1:], given != wanted
 
 
 def _assignable(given: Any, wanted: Any) -> bool:

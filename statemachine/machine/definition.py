@@ -16,6 +16,10 @@ REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
 
 
+Save = tuple[str, tuple[str, ...], bool]
+"""A field to write, the path to its value, and whether that must be checked against the field's type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """One candidate transition.
@@ -40,14 +44,13 @@ class Action:
     Attributes:
         tool: The tool's name.
         arguments: Its inputs as expressions.
-        saves: Context field and the path into the output that it takes, with whether the value must be
-            checked against the field's type.
+        saves: The fields that take a part of the output.
         sufficient: Whether a valid answer is enough.
     """
 
     tool: str
     arguments: Mapping[str, Expression]
-    saves: tuple[tuple[str, tuple[str, ...], bool], ...]
+    saves: tuple[Save, ...]
     sufficient: Guard | None
 
 
@@ -62,6 +65,7 @@ class Definition:
         types: Type of each context field.
         signatures: Signature of each tool.
         actions: For each state that calls a tool, what it does.
+        receives: For each state that waits for events, the fields that take a part of what they carry.
         edges: For each state, its own transitions by declared event name.
         everywhere: Transitions from every state that is not final.
         outputs: For each final state, its output expressions.
@@ -76,6 +80,7 @@ class Definition:
     types: Mapping[str, Any]
     signatures: Mapping[str, Signature]
     actions: Mapping[str, Action]
+    receives: Mapping[str, tuple[Save, ...]]
     edges: Mapping[str, Mapping[str, tuple[Edge, ...]]]
     everywhere: Mapping[str, tuple[Edge, ...]]
     outputs: Mapping[str, Mapping[str, Expression]]

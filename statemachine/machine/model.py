@@ -254,7 +254,8 @@ class State(Part):
         do: The tool to call on entry.
         arguments: ``with``: the tool's inputs as expressions over the context; those left out are taken
             from the context fields of the same name.
-        save: The field that takes the tool's output, or fields with a path into it (``output.part``).
+        save: The field that takes the tool's output, or fields with a path into it (``output.part``). Of a
+            state that waits for events: fields with a part of what they carry (``event.part``).
         sufficient: A guard over ``output`` and the context: is a valid answer enough? If not, the call
             fails with ``data_error``.
         wait: Seconds to wait, or a back-off that grows with the state's attempts.
@@ -295,8 +296,10 @@ class State(Part):
             raise ValueError(f"a state is one thing; this one has {' and '.join(kinds)}")
         if not kinds and not self.on:
             raise ValueError("write one of do, wait, always, final, or on: with the events it waits for")
-        if self.do is None and (self.arguments or self.save or self.sufficient):
-            raise ValueError("with, save and sufficient belong to a state that calls a tool (do:)")
+        if self.do is None and (self.arguments or self.sufficient):
+            raise ValueError("with and sufficient belong to a state that calls a tool (do:)")
+        if self.do is None and self.save and kinds:
+            raise ValueError("save belongs to a state that calls a tool (do:) or waits for events (only on:)")
         if self.final is None and (self.output or self.reason):
             raise ValueError("output and reason belong to a final state")
         if self.final is not None and (self.on or self.attempts or self.timeout):

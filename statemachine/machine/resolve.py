@@ -80,6 +80,11 @@ class _Resolver:
             for name, state in declared.states.items()
             if state.do is not None
         }
+        receives = {
+            name: calls.received(name, state, self.payloads)
+            for name, state in declared.states.items()
+            if state.kind == "event"
+        }
         edges = {name: MappingProxyType(self._edges(name)) for name in declared.states}
         everywhere = {
             event: tuple(self._edge(("on", event, i), event, t, None) for i, t in enumerate(transitions))
@@ -95,6 +100,7 @@ class _Resolver:
             MappingProxyType(self.types),
             MappingProxyType(self.signatures),
             MappingProxyType({n: a for n, a in actions.items() if a is not None}),
+            MappingProxyType(receives),
             MappingProxyType(edges),
             MappingProxyType(everywhere),
             MappingProxyType(outputs),

@@ -129,6 +129,13 @@ def test_ending_is_never_forbidden(limits: dict[str, object]) -> None:
     assert run.status == "succeeded"
 
 
+def test_a_limit_may_be_used_up() -> None:
+    """What is declared may be spent to the last; only more than that is over it."""
+    run = Run(define("act: {do: look, on: {done: act, failed: fail}}", limits={"cost": {"usd": 1}}))
+    run.finish(GOOD, cost={"usd": 1})
+    assert (run.status, run.cost) == ("running", {"usd": 1})
+
+
 def test_a_limit_may_lead_to_success() -> None:
     """What is good enough by then may be an answer: the machine says so."""
     run = Run(
@@ -189,6 +196,14 @@ def test_a_time_out_is_an_event_with_a_declared_target() -> None:
     assert run.due[0] == 1060.0
     assert run.wait().receipt.target == "late"
     assert due(run.definition, run.last.snapshot) is None
+
+
+def test_each_entry_starts_the_time_out_anew() -> None:
+    """Also entering the same state again."""
+    run = Run(define("wait: {timeout: 1m, on: {go: wait, timeout: fail}}", events=EVENTS))
+    run.now += 59
+    run.send("go")
+    assert (run.entered, run.due[0]) == (1059.0, 1119.0)
 
 
 def test_a_time_out_gives_up_a_call_that_may_be_made_again_only() -> None:

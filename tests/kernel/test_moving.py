@@ -6,7 +6,7 @@ import pytest
 
 from statemachine.errors import InvalidInput
 from statemachine.kernel import Event, Immediate, PendingCall, Snapshot, start, step, waiting_for
-from tests.kernel.driving import BAD, GOOD, Run, define
+from tests.kernel.driving import BAD, GOOD, Run, declare, define
 
 EVENTS = {"go": {}, "sized": {"size": "int"}, "other": {}}
 
@@ -268,3 +268,50 @@ def test_a_snapshot_survives_the_way_through_data_in_every_phase() -> None:
     assert run.status == "succeeded"
     for made in run.steps:
         assert Snapshot.from_data(made.snapshot.as_data()) == made.snapshot
+
+
+def waiting(**context: object) -> Run:
+    """Return a run that waits for two events and keeps a part of each."""
+    states = {
+        "ask": {
+            "on": {"told": "end", "sized": [{"to": "fail", "when": "event.size > 5"}, {"to": "ask"}]},
+            "save": {"note": "event.note", "count": "event.size"},
+        },
+        "end": {"final": "succeeded", "output": {"note": "note", "count": "count"}},
+        "fail": {"final": "failed"},
+    }
+    fields = {"note": {"type": "str", "owner": "ask"}, "count": {"type": "int", "owner": "ask"}, **context}
+    events = {"told": {"note": "str | None"}, "sized": {"size": "int"}}
+    return Run(declare(states, context=fields, events=events))
+
+
+def test_a_state_that_waits_keeps_what_events_carry() -> None:
+    """Each event gives the parts that it has; the writer and the time are noted as for any other write."""
+    run = waiting()
+    run.send("sized", size=3)
+    run.send("told", note="fine")
+    assert run.last.snapshot.output == {"note": "fine", "count": 3}
+    assert run.last.snapshot.sources["note"].by == "ask"
+
+
+def test_what_an_event_leaves_out_is_not_kept_over_what_is_known() -> None:
+    """An optional part that is missing writes nothing."""
+    run = waiting()
+    run.send("told", note=None)
+    assert run.last.snapshot.output == {"note": None, "count": None}
+
+
+def test_guards_see_what_is_known_and_fresh() -> None:
+    """A field is fresh for as long as it says, from when it was written; before that it is not even known."""
+    states = """
+act: {do: look, save: answer, on: {done: nap, failed: nap}}
+nap: {wait: 60s, on: {elapsed: [{to: more, when: fresh.answer}, {to: fail, when: known.answer}, {to: end}]}}
+more: {wait: 1ms, on: {elapsed: [{to: fail, when: fresh.answer}, {to: end}]}}
+"""
+    run = Run(define(states))
+    run.finish(GOOD)
+    assert run.wait().receipt.target == "more"
+    assert run.wait().receipt.target == "end"
+    run = Run(define(states))
+    run.fail("fatal")
+    assert run.wait().receipt.target == "end"

@@ -82,6 +82,7 @@ def test_a_few_errors_are_ticketed_without_asking(db: Path, tickets: Path) -> No
         "errors": 3,
         "fatal": 0,
         "commonest": "shard # did not answer within # ms",
+        "note": "",
     }
     (ticket,) = filed(tickets)
     assert (ticket["priority"], ticket["key"]) == ("normal", f"{view.run}:10")
@@ -101,7 +102,7 @@ def test_a_fatal_error_waits_for_a_person(db: Path, tickets: Path) -> None:
     assert (view.status, view.waiting, path) == ("waiting", "event decided", ASKED)
     view, path = on_runtime(db, decided(view.run, "incident"))
     assert path == [*ASKED, "file_ticket", "closed"]
-    assert view.output["ticket"] == "T-1"
+    assert (view.output["ticket"], view.output["note"]) == ("T-1", "seen")
     (ticket,) = filed(tickets)
     assert (ticket["priority"], ticket["fatal"]) == ("high", 1)
 
