@@ -51,8 +51,8 @@ class Services(Protocol):
         """Store a step; raise LeaseLost when the run is another's by now."""
         ...
 
-    def hold(self, run: str, epoch: int) -> None:
-        """Make sure that the lease lasts; raise LeaseLost when the run is another's by now."""
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
+        """Make sure that the lease lasts for a call of so many seconds; raise LeaseLost when the run is another's by now."""
         ...
 
     def folder_of(self, run: str) -> Path:
@@ -222,7 +222,8 @@ class Driver:
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
-        self.services.hold(self.snapshot.run, self.epoch)
+        timeout = self.definition.declaration.tools[call.tool].timeout
+        self.services.hold(self.snapshot.run, self.epoch, timeout)
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:

@@ -332,13 +332,21 @@ class Runtime:
         self.store.renew(self.owner, now, LEASE)
         self._held_until = now + LEASE
 
-    def hold(self, run: str, epoch: int) -> None:
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
         """Make sure, before a call, that this process's lease of a run has not run out unnoticed.
+
+        The lease outlasts the call, so that whoever takes the run over finds it past its deadline; of a call
+        that may take longer than half a lease, half a lease is asked for.
+
+        Args:
+            run: The run.
+            epoch: The epoch in which this process has it.
+            seconds: The call's timeout.
 
         Raises:
             LeaseLost: Another process has taken the run over.
         """
-        if self.clock.now() >= self._held_until:
+        if self.clock.now() + min(seconds, LEASE / 2) >= self._held_until:
             self._extend()
             if (found := self.store.load(run).epoch) != epoch:
                 raise LeaseLost(
