@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +49,10 @@ class Services(Protocol):
 
     async def commit(self, commit: Commit) -> None:
         """Store a step; raise LeaseLost when the run is another's by now."""
+        ...
+
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
+        """Make sure that the lease lasts for a call of so many seconds; raise LeaseLost when the run is another's by now."""
         ...
 
     def folder_of(self, run: str) -> Path:
@@ -131,7 +134,8 @@ class Driver:
                     return await self._probe(pending), ()
             if self._may_stop():
                 return None, ()
-            await self._wait(None if timed is None else timed[0] - now)
+            # By the clock itself: one that was set back would otherwise be asked again and again.
+            await self._wait(None if timed is None else timed[0] - self.services.clock.now())
 
     def _outcome(self) -> Event:
         assert self.call is not None
@@ -165,7 +169,7 @@ class Driver:
 
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._looked < _POLL:
             return None
         self._looked = now
@@ -219,6 +223,9 @@ class Driver:
         self.call.add_done_callback(lambda _: self._woken.set())
 
     async def _make(self, call: PendingCall) -> Outcome:
+        # Since the intent was committed this process may have been paused for longer than its lease.
+        timeout = self.definition.declaration.tools[call.tool].timeout
+        self.services.hold(self.snapshot.run, self.epoch, timeout)
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from statemachine.clock import Clock, SystemClock
-from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownEvent
+from statemachine.errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownEvent
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
@@ -75,6 +75,7 @@ class Runtime:
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
+        self._held_until = 0.0  # the earliest end of the leases held, in seconds since the epoch
 
     @cached_property
     def store(self) -> Store:
@@ -132,7 +133,7 @@ class Runtime:
         if self.observer is not None:
             self.observer(definition, made, now)
         driver = Driver(self, definition, made.snapshot, first.records[-1].hash, 1, follow=self.follow)
-        return await self._drive(driver, made.call)
+        return await self._drive(driver, now, made.call)
 
     async def resume(self, run: str) -> RunView:
         """Take a run over and drive it on; a run that has ended is returned as it is.
@@ -149,10 +150,11 @@ class Runtime:
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         definition = pinned(self.store, stored.machine)
-        epoch = self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead)
+        now = self.clock.now()
+        epoch = self.store.acquire(run, self.owner, now, LEASE, is_dead)
         stored = self.store.load(run)  # as the owner before left it
         driver = Driver(self, definition, restore(self.store, stored), stored.head, epoch, follow=self.follow)
-        return await self._drive(driver)
+        return await self._drive(driver, now)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
         """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
@@ -171,7 +173,9 @@ class Runtime:
             if result is not None:
                 yield result
 
-    async def _drive(self, driver: Driver, call: PendingCall | None = None) -> RunView:
+    async def _drive(self, driver: Driver, leased: float, call: PendingCall | None = None) -> RunView:
+        if not self._drivers:
+            self._held_until = leased + LEASE
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run = driver.snapshot.run
@@ -321,7 +325,35 @@ class Runtime:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            self.store.renew(self.owner, self.clock.now(), LEASE)
+            # What the store refuses, each step tells; one refusal must not end renewing for good.
+            with contextlib.suppress(StoreUnusable):
+                self._extend()
+
+    def _extend(self) -> None:
+        now = self.clock.now()
+        self.store.renew(self.owner, now, LEASE)
+        self._held_until = now + LEASE
+
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
+        """Make sure, before a call, that this process's lease of a run has not run out unnoticed.
+
+        The lease outlasts the call, so that whoever takes the run over finds it past its deadline; of a call
+        that may take longer than half a lease, half a lease is asked for.
+
+        Args:
+            run: The run.
+            epoch: The epoch in which this process has it.
+            seconds: The call's timeout.
+
+        Raises:
+            LeaseLost: Another process has taken the run over.
+        """
+        if self.clock.now() + min(seconds, LEASE / 2) >= self._held_until:
+            self._extend()
+            if (found := self.store.load(run).epoch) != epoch:
+                raise LeaseLost(
+                    f"run {run} was taken over: it is in epoch {found}, this process in {epoch}; no call was made"
+                )
 
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run; it may not exist yet."""

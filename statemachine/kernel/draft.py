@@ -138,11 +138,11 @@ class Draft:
         fresh_for = self.definition.declaration.context[field].fresh_for
         return fresh_for is None or self.now - self.sources[field].at <= fresh_for
 
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Write context fields, as the state that the run is in."""
+    def write(self, values: Mapping[str, Any], by: str | None = None) -> None:
+        """Write context fields, as the state that the run is in or, to refresh them, another one."""
         if values:
             self.context = {**self.context, **values}
-            self.sources = {**self.sources, **dict.fromkeys(values, Source(self.state, self.now))}
+            self.sources = {**self.sources, **dict.fromkeys(values, Source(by or self.state, self.now))}
 
     def fail(self, failure: str, message: str, tool: str = "") -> None:
         """Note a failure where guards and people find it."""

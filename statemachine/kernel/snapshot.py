@@ -40,6 +40,7 @@ class PendingCall:
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
+        refreshes: The tool whose call found stale data and is made anew after this read; None for any other.
     """
 
     key: str
@@ -51,6 +52,7 @@ class PendingCall:
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
+    refreshes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,11 @@ def Retry(
     factor: float = 2.0,
     cap: DurationText = "1m",
     jitter: Literal["full", "none"] = "full",
+    refresh: str | None = None,
 ) -> Mapping[str, Any]:
     """Return a retry policy; see :class:`statemachine.machine.model.Retry`."""
+    if refresh is not None:
+        return {"max": max, "refresh": refresh}
     return {"max": max, "initial": initial, "factor": factor, "cap": cap, "jitter": jitter}
 
 

@@ -73,9 +73,25 @@ class _Structure:
             (("states", n, "do"), s.do) for n, s in self.declared.states.items() if s.do is not None
         ]
         named += [(("tools", n, "probe"), t.probe) for n, t in tools.items() if t.probe is not None]
+        for tool_name, tool in tools.items():
+            for failure, policy in tool.retry.items():
+                if policy.refresh is not None:
+                    path: Keys = ("tools", tool_name, "retry", failure, "refresh")
+                    named.append((path, policy.refresh))
+                    self._refresh(path, policy.refresh)
         for path, name in named:
             if self.report.missing("tools", name, tools):
                 self.report.add("SM111", path, f"there is no tool `{name}`{suggest(name, tools)}")
+
+    def _refresh(self, path: Keys, name: str) -> None:
+        tool = self.declared.tools.get(name)
+        callers = [n for n, s in self.declared.states.items() if s.do == name]
+        if tool is not None and tool.effect != "read":
+            self.report.add("SM117", path, f"`{name}` writes; what refreshes only reads")
+        elif tool is not None and len(callers) != 1 and not self.report.lost("states"):
+            many = f"{len(callers)} states call it" if callers else "no state calls it"
+            message = f"`{name}` refreshes as the one state that calls it does, and {many}"
+            self.report.add("SM117", path, message)
 
     def _otherwise(self) -> None:
         limits, states = self.declared.limits, self.declared.states

@@ -23,7 +23,7 @@ from statemachine.kernel import (
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
-from tests.kernel.driving import BAD, GOOD, declare
+from tests.kernel.driving import BAD, GOOD, TOOLS, declare
 
 EVENTS = {"go": {}, "sized": {"size": "int"}}
 CALLED = ("look", "put", "post", "mail")
@@ -137,6 +137,11 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
     tools = {
         name: {"retry": draw(st.dictionaries(classes, policy, min_size=1, max_size=3))} for name in CALLED
     }
+    callers = [state["do"] for state in states.values() if "do" in state]
+    readers = [name for name in CALLED if callers.count(name) == 1 and TOOLS[name]["effect"] == "read"]
+    for name in CALLED:
+        if readers and draw(st.booleans()):
+            tools[name]["retry"]["stale_data"] = {"max": 2, "refresh": draw(st.sampled_from(readers))}
     return {"states": states, "limits": limits, "on": on, "events": EVENTS, "tools": tools}
 
 
