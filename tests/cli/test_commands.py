@@ -93,7 +93,7 @@ def test_a_failed_run_exits_with_1(program: Program, hello: Path) -> None:
         (["run", "hello.yaml", "-i", "@hello.yaml"], "not JSON"),
         (["run", "tools.py"], "declares no machine"),
         (["render", "hello.yaml", "-o", "hello.gif"], "there is no format"),
-        (["render", "hello.yaml", "-o", "/proc/none/hello.svg"], "cannot write"),
+        (["render", "hello.yaml", "-o", "/proc/none/hello.svg"], "cannot be written"),
         (["new", "Bad Name"], "name"),
         (["resume"], "name a run"),
         (["frobnicate"], "No such command"),
