@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from statemachine.store import Store
-from tests.faults.process import DEADLINE, Order, ended, judged, new_world, spawn
+from tests.faults.process import DEADLINE, Order, ended, judged, new_world, spawn, wrong
 from tests.faults.tally import Tally, side_by_side
 
 LEASE = 2.0
@@ -42,7 +42,7 @@ def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 40, mut
         if second:
             codes.append(ended(spawn(Order(place, do="resume", point=second, mutant=mutant))))
         where = f"kill at point {first} ({names[first - 1]}), then at {second} of the recovery"
-        found = [f"it ended with {code}" for code in codes if code not in (0, -signal.SIGKILL)]
+        found = [what for code in codes for what in wrong(world, code, 0, -signal.SIGKILL)]
         tally.note(where, names[first - 1], codes[0] < 0, found + judged(world, mutant))
         if second:
             tally.note(where, "in recovery", codes[1] < 0, ())
@@ -75,8 +75,8 @@ def stop(folder: Path, *, long: bool = False, seed: int = 0, most: int = 16, mut
         if struck:
             os.kill(process.pid or 0, signal.SIGCONT)
         codes.append(ended(process))
-        wrong = [f"a process ended with {code}" for code in codes if code != 0]
-        tally.note(where, names[point - 1], struck, taken + wrong + judged(world, mutant))
+        bad = [what for code in codes for what in wrong(world, code, 0)]
+        tally.note(where, names[point - 1], struck, taken + bad + judged(world, mutant))
         shutil.rmtree(place)
 
     side_by_side(folder, chosen, strike, width=8)

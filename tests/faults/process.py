@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,6 +159,17 @@ def obey(order: Order) -> None:
     except StoreUnusable as error:
         (world.folder / "refused.txt").write_text(str(error))
         raise SystemExit(4) from None
+    except Exception:
+        (world.folder / "failed.txt").write_text(traceback.format_exc())
+        raise SystemExit(1) from None
+
+
+def wrong(world: World, code: int, *right: int) -> list[str]:
+    """Return what is wrong with how a process ended, if its exit code is not one of the right ones."""
+    if code in right:
+        return []
+    failed = world.folder / "failed.txt"
+    return [f"it ended with {code}: {failed.read_text().strip() if failed.exists() else 'no word'}"]
 
 
 async def _start(world: World, order: Order) -> None:
@@ -270,5 +282,5 @@ def judged(world: World, mutant: str = "") -> list[str]:
     """Let a last process finish what is left in a world; return the invariants that do not hold."""
     code = ended(spawn(Order(world.folder, do="judge", mutant=mutant)))
     if code != 0:
-        return [f"whoever came after the faults could not go on: exit {code}"]
+        return [f"whoever came after the faults could not go on; {what}" for what in wrong(world, code, 0)]
     return (world.folder / "violations.txt").read_text().splitlines()

@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from statemachine.store import Store
-from tests.faults.process import Order, ended, judged, new_world, spawn
+from tests.faults.process import Order, ended, judged, new_world, spawn, wrong
 from tests.faults.tally import Tally
 
 PROCESSES = 8
@@ -22,7 +22,7 @@ LEASE = 1.5
 def processes(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0, mutant: str = "") -> Tally:
     """Let them work while signals strike, then let the last ones work undisturbed; finish and check."""
     tally, chance = Tally("processes"), random.Random(seed)
-    count, seconds = (25, 60.0) if long else (5, 8.0)
+    count, seconds = (25, 60.0) if long else (4, 6.0)
     world = new_world(folder / "world")
     order = Order(world.folder, do="work", laps=2, lease=LEASE, mutant=mutant)
     working = [spawn(replace(order, runs=count)) for _ in range(PROCESSES)]
@@ -47,7 +47,7 @@ def processes(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0,
     for process in working:
         _signal(process, signal.SIGCONT)
     codes = [ended(process) for process in working]
-    strange = [f"a process ended with {code}" for code in codes if code != 0]
+    strange = [what for code in codes for what in wrong(world, code, 0)]
     tally.note(f"seed {seed}", "", False, strange + judged(world, mutant))
     tally.fired["runs"] = _started(world.db)
     tally.fired["effects"] = len(world.lines())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import selectors
+import signal
 import tempfile
 import traceback
 from collections import Counter
@@ -32,6 +33,9 @@ from tests.faults.world import EFFECTS, Trouble, machine
 HOUR, DAY = 3600.0, 86400.0
 _FOR_EVER = 30 * DAY
 _CHUNK = 25
+_PATIENCE = 20
+"""Seconds of real time that a seed may take; it needs a tenth of one."""
+
 _WRITING = ("commit", "create_run", "acquire", "renew", "release", "post")
 
 
@@ -266,20 +270,29 @@ def seeds(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0, mut
 
 def _chunk(folder: Path, first: int, count: int, mutant: str) -> Tally:
     tally = Tally("simulation")
+    signal.signal(signal.SIGALRM, _stuck)
     with tempfile.TemporaryDirectory(dir=folder) as own:
         for seed in range(first, first + count):
             simulation = Simulation(Path(own), seed)
             again = f"seed {seed} (again: python -m tests.faults --only simulation --seed {seed} --most 1)"
+            signal.alarm(_PATIENCE)
             tally.note(again, "", True, _found(simulation, mutant))
             tally.fired += simulation.fired
+            if mutant and tally.violations:
+                break
+        signal.alarm(0)
     return tally
+
+
+def _stuck(number: int, frame: object) -> None:
+    raise TimeoutError("a run goes round and round, and does not even wait")
 
 
 def times(folder: Path, *, long: bool = False, seed: int = 0, mutant: str = "") -> Tally:
     """Let the clock jump back an hour or forward a day at each point, in back-off, lease and timeout among them."""
     tally, points = Tally("time"), _count(folder, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    for point in range(1, points + 1, 1 if long else 3):
+    for point in range(1, points + 1, 1 if long else 5):
         for seconds in (-HOUR, DAY):
             simulation = Simulation(folder / "world", seed, (point, seconds))
             found = _found(simulation, mutant)

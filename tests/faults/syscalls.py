@@ -9,7 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.faults.process import Order, ended, judged, new_world, spawn
+from tests.faults.process import Order, ended, judged, new_world, spawn, wrong
 from tests.faults.tally import Tally, side_by_side
 from tests.faults.world import World
 
@@ -96,7 +96,7 @@ def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 30, mut
         world = new_world(place, fresh=fresh)
         inject = f"inject={name}:signal=KILL:when={n}"
         code, report = traced(Order(place, wait=True, mutant=mutant), "-e", f"trace={name}", "-e", inject)
-        found = [f"it ended with {code}"] if code not in (0, -signal.SIGKILL) else []
+        found = wrong(world, code, 0, -signal.SIGKILL)
         where = f"killed at {name} {n}" + (" with a new database" if fresh else "")
         tally.note(where, name, code < 0, found + judged(world, mutant))
         _forget(place, report)
@@ -140,7 +140,7 @@ def _refusal(world: World, code: int) -> list[str]:
     if code == 0:
         return []  # SQLite did without, as when the log could not be moved into the database
     if code != 4 or not told.exists():
-        return [f"it ended with {code} and no clear word"]
+        return wrong(world, code, 0, 4) or ["it says nothing"]
     text = told.read_text()
     clear = "the disk is full" in text or "cannot be read or written" in text or "cannot be opened" in text
     return [] if clear else [f"it is not clear what to do: {text}"]

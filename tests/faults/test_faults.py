@@ -16,8 +16,8 @@ ENOUGH = {
     "syscalls": (25, 700),
     "errors": (15, 300),
     "power": (40, 1000),
-    "processes": (20, 100),
-    "time": (60, 200),
+    "processes": (15, 100),
+    "time": (35, 180),
     "simulation": (1000, 100_000),
 }
 """Points that must have been struck: in CI, and in the long run."""

@@ -62,10 +62,13 @@ def _intent_after(_take: Any) -> Any:
 
 def _commit_unawaited(_commit: Any) -> Any:
     async def commit(self: Runtime, step: Commit) -> None:
-        task = asyncio.create_task(_delayed(self, step))
+        if step.consumed:  # else a driver would find the same message in its inbox for ever
+            await _commit(self, step)
+            return
+        task = asyncio.create_task(delayed(self, step))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _delayed(self: Runtime, step: Commit) -> None:
+    async def delayed(self: Runtime, step: Commit) -> None:
         await asyncio.sleep(0.002)
         await _commit(self, step)
 

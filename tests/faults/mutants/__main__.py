@@ -21,7 +21,7 @@ def noticed(name: str, folder: Path) -> tuple[str, str] | None:
     """Return the check that notices a mutant, and what it says; None when the mutant survives."""
     for kind in MUTANTS[name].checks:
         for seed in range(3):
-            most = {"simulation": 100, "kill": 24, "stop": 16, "power": 40, "errors": 16}[kind]
+            most = {"simulation": 50, "kill": 24, "stop": 16, "power": 40, "errors": 16}[kind]
             tally = KINDS[kind](folder / f"{kind}{seed}", seed=seed * most, most=most, mutant=name)
             if tally.violations:
                 return kind, tally.violations[0]
@@ -40,9 +40,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
             found = noticed(name, Path(folder))
         survived += found is None
-        said = found[1].strip().splitlines()[-1] if found else "nothing notices it"
+        where, _, what = found[1].partition(": ") if found else ("", "", "nothing notices it")
         kind = found[0] if found else "SURVIVED"
-        print(f"{name:22} {kind:11} {time.monotonic() - began:4.0f} s  {said[:150]}", flush=True)
+        print(
+            f"{name:22} {kind:11} {time.monotonic() - began:4.0f} s  {what.strip().splitlines()[-1][:110]}  [{where[:40]}]",
+            flush=True,
+        )
     return 1 if survived else 0
 
 
