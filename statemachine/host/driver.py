@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +71,7 @@ class Driver:
         head: Hash of its last record.
         epoch: The fencing epoch of the lease that this process holds.
         follow: Whether to stay while the run waits for an event or a person.
+        patience: Seconds for which to stay while the run waits for time.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Driver:
         epoch: int,
         *,
         follow: bool = False,
+        patience: float = math.inf,
     ) -> None:
         self.services = services
         self.definition = definition
@@ -88,6 +91,7 @@ class Driver:
         self.head = head
         self.epoch = epoch
         self.follow = follow
+        self.patience = patience
         self.call: asyncio.Task[Outcome] | None = None
         self._looked = float("-inf")
         self._woken = asyncio.Event()
@@ -132,10 +136,11 @@ class Driver:
                     return Event(RECOVER, key=pending.key), ()
                 if pending.phase == "probe":
                     return await self._probe(pending), ()
-            if self._may_stop():
-                return None, ()
             # By the clock itself: one that was set back would otherwise be asked again and again.
-            await self._wait(None if timed is None else timed[0] - self.services.clock.now())
+            seconds = None if timed is None else timed[0] - self.services.clock.now()
+            if self._may_stop(seconds):
+                return None, ()
+            await self._wait(seconds)
 
     def _outcome(self) -> Event:
         assert self.call is not None
@@ -143,7 +148,7 @@ class Driver:
         outcome, self.call = self.call.result(), None
         return Event(FINISH, outcome=outcome, key=self.snapshot.pending.key)
 
-    def _may_stop(self) -> bool:
+    def _may_stop(self, seconds: float | None) -> bool:
         pending = self.snapshot.pending
         if self.services.stopping.is_set():
             # A call that could not be made again is waited for: leaving now would leave it in doubt.
@@ -153,6 +158,8 @@ class Driver:
                 or self.definition.declaration.tools[pending.tool].repeatable
             )
         parked = pending is None or (isinstance(pending, PendingCall) and pending.phase == "doubt")
+        if not parked and self.call is None and seconds is not None:
+            return seconds > self.patience
         return parked and not self.follow
 
     async def _wait(self, seconds: float | None) -> None:
@@ -186,8 +193,9 @@ class Driver:
             elif isinstance(pending, PendingCall):
                 if message.event == "cancelled" and may_leave(self.definition, pending):
                     yield event, (message.id,)
-            elif message.event == "cancelled" or self.definition.candidates(
-                self.snapshot.state, message.event
+            elif message.event == "cancelled" or (
+                self.snapshot.status != "pending"
+                and self.definition.candidates(self.snapshot.state, message.event)
             ):
                 yield event, (message.id,)
 

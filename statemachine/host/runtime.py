@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import shutil
@@ -16,21 +17,29 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from statemachine.clock import Clock, SystemClock
-from statemachine.errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownEvent
+from statemachine.errors import (
+    EventRefused,
+    InvalidInput,
+    LeaseLost,
+    RunOwned,
+    StateMachineError,
+    StoreUnusable,
+    UnknownEvent,
+)
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
 from statemachine.host.sealing import sealed
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
-from statemachine.kernel import RESOLVE, Event, PendingCall, start, step
+from statemachine.kernel import RESOLVE, Event, PendingCall, Step, queue, start, step
 from statemachine.kernel.due import may_leave
 from statemachine.machine import types
 from statemachine.machine.definition import Definition
 from statemachine.machine.load import load
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
-from statemachine.store import Commit, Store
+from statemachine.store import Commit, NewRun, Store
 
 LEASE = 30.0
 """Seconds for which a process owns a run before it must say again that it lives."""
@@ -52,6 +61,7 @@ class Runtime:
         observer: Told of each step after it is committed.
         create: Whether a database that is not there may be made.
         follow: Whether to stay with a run that waits for an event or a person.
+        patience: Seconds for which to stay with a run that waits for time.
     """
 
     def __init__(
@@ -62,6 +72,7 @@ class Runtime:
         observer: Observer | None = None,
         create: bool = True,
         follow: bool = False,
+        patience: float = math.inf,
     ) -> None:
         self._place = str(db) if db is not None else default_db()
         self._create = create
@@ -70,9 +81,10 @@ class Runtime:
         self.stopping = asyncio.Event()
         self.owner = new_owner()
         self.follow = follow
+        self.patience = patience
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
         self._work = base.resolve().parent / "work"
-        self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
+        self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
         self._held_until = 0.0  # the earliest end of the leases held, in seconds since the epoch
@@ -121,19 +133,33 @@ class Runtime:
             InvalidInput: The inputs do not fit.
             StoreUnusable: The store refused.
         """
-        if isinstance(machine, MachineBuilder):
-            definition = machine.definition
-        else:
-            definition = machine if isinstance(machine, Definition) else load(machine)
-        now = self.clock.now()
-        run = secrets.token_hex(6)
-        made = start(definition, run, _absolute(definition, inputs or {}), now)
-        first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=now)
-        self.store.create_run(pin(definition), first, owner=self.owner, lease_until=now + LEASE)
+        definition = _definition(machine)
+        made = start(definition, *self._named(definition, inputs), self.clock.now())
+        head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
-            self.observer(definition, made, now)
-        driver = Driver(self, definition, made.snapshot, first.records[-1].hash, 1, follow=self.follow)
-        return await self._drive(driver, now, made.call)
+            self.observer(definition, made, made.at)
+        driver = Driver(self, definition, made.snapshot, head, 1, follow=self.follow, patience=self.patience)
+        return await self._drive(driver, made.at, made.call)
+
+    async def queue(
+        self, machine: Definition | MachineBuilder | str | Path, inputs: Mapping[str, Any] | None = None
+    ) -> RunView:
+        """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
+        definition = _definition(machine)
+        made = queue(definition, *self._named(definition, inputs), self.clock.now())
+        await self._begin(definition, made, None)
+        return self.status(made.snapshot.run)
+
+    def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+        return secrets.token_hex(6), absolute(definition, inputs or {})
+
+    async def _begin(self, definition: Definition, made: Step, owner: str | None) -> str:
+        """Store a new run and return the hash of its last record."""
+        run = made.snapshot.run
+        first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=made.at)
+        until = None if owner is None else made.at + LEASE
+        await self.commit(NewRun(pin(definition), first, owner, until))
+        return first.records[-1].hash
 
     async def resume(self, run: str) -> RunView:
         """Take a run over and drive it on; a run that has ended is returned as it is.
@@ -149,12 +175,27 @@ class Runtime:
             return view_of(stored, restore(self.store, stored))
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
-        definition = pinned(self.store, stored.machine)
+        pinned(self.store, stored.machine)  # before it is taken: what cannot be driven is left as it is
         now = self.clock.now()
-        epoch = self.store.acquire(run, self.owner, now, LEASE, is_dead)
-        stored = self.store.load(run)  # as the owner before left it
-        driver = Driver(self, definition, restore(self.store, stored), stored.head, epoch, follow=self.follow)
-        return await self._drive(driver, now)
+        return await self.drive(run, self.store.acquire(run, self.owner, now, LEASE, is_dead), now)
+
+    async def drive(self, run: str, epoch: int, leased: float) -> RunView:
+        """Drive a run that this runtime has acquired, in that epoch and at that time.
+
+        Raises:
+            InvalidMachine: Its tools can no longer be loaded; the run is given back.
+        """
+        try:
+            stored = self.store.load(run)  # as the owner before left it
+            definition = pinned(self.store, stored.machine)
+            snapshot = restore(self.store, stored)
+        except StateMachineError:
+            self.store.release(run, epoch)
+            raise
+        driver = Driver(
+            self, definition, snapshot, stored.head, epoch, follow=self.follow, patience=self.patience
+        )
+        return await self._drive(driver, leased)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
         """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
@@ -297,8 +338,8 @@ class Runtime:
 
     # What drivers need
 
-    async def commit(self, commit: Commit) -> None:
-        """Store a step together with all others that are ready in the same turn of the loop."""
+    async def commit(self, commit: Commit | NewRun) -> None:
+        """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))
@@ -314,9 +355,12 @@ class Runtime:
             results = self.store.commit([commit for commit, _ in queue])
         except Exception as error:  # each waiting run gets it, and stops there
             for _, future in queue:
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
             return
         for (_, future), refused in zip(queue, results, strict=True):
+            if future.cancelled():
+                continue
             if refused is None:
                 future.set_result(None)
             else:
@@ -361,13 +405,20 @@ class Runtime:
 
     def tidy(self) -> None:
         """Remove the folders of runs that have ended: a crash may have left some."""
-        unfinished = set(self.store.unfinished())
-        for folder in self._work.iterdir() if self._work.is_dir() else ():
+        folders = list(self._work.iterdir()) if self._work.is_dir() else []
+        unfinished = set(self.store.unfinished())  # read later: a run that begins meanwhile keeps its folder
+        for folder in folders:
             if folder.name not in unfinished:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _absolute(definition: Definition, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _definition(machine: Definition | MachineBuilder | str | Path) -> Definition:
+    if isinstance(machine, MachineBuilder):
+        return machine.definition
+    return machine if isinstance(machine, Definition) else load(machine)
+
+
+def absolute(definition: Definition, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs with paths made absolute: a run may be resumed from another folder."""
     return {
         name: os.path.abspath(os.path.expanduser(value))

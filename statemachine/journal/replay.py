@@ -13,10 +13,12 @@ from statemachine.kernel import (
     FINISH,
     RECOVER,
     RESOLVE,
+    START,
     Event,
     PendingCall,
     Snapshot,
     Step,
+    queue,
     start,
     step,
 )
@@ -117,7 +119,8 @@ def _step(
     made = None
     try:
         if snapshot is None:
-            made = start(definition, run, body["inputs"], now) if kind == "run_started" else None
+            begin = queue if body.get("queued") else start
+            made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
         elif (event := _event(snapshot, written, at)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -150,7 +153,7 @@ def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)
         case "transition":  # no other record of what happened: it was time, or a limit at one more call
-            return Event(body["event"], key=key)
+            return Event(START if body["event"] is None else body["event"], key=key)
     return None
 
 

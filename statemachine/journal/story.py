@@ -22,7 +22,7 @@ def _short(value: Any, most: int = 160) -> str:
 
 
 def _started(body: Body) -> str:
-    return f"started {body['machine']} {body['version']} with {_short(body['inputs'])}"
+    return f"{'queued' if body.get('queued') else 'started'} {body['machine']} {body['version']} with {_short(body['inputs'])}"
 
 
 def _event(body: Body) -> str:

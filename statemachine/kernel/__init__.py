@@ -1,16 +1,17 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
 from statemachine.kernel.due import due, waiting_for
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Entry, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Entry, Event, Step
 from statemachine.kernel.receipt import Candidate, Receipt
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source, Timer
-from statemachine.kernel.step import start, step
+from statemachine.kernel.step import queue, start, step
 
 __all__ = [
     "AGAIN",
     "FINISH",
     "RECOVER",
     "RESOLVE",
+    "START",
     "Candidate",
     "Entry",
     "Event",
@@ -22,6 +23,7 @@ __all__ = [
     "Step",
     "Timer",
     "due",
+    "queue",
     "start",
     "step",
     "waiting_for",

@@ -21,14 +21,17 @@ RECOVER = "call.recovered"
 RESOLVE = "call.resolved"
 """Events between host and kernel about the pending call; machines do not see them."""
 
+START = "start"
+"""The event that moves a run that was queued."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happens to a run.
 
     Attributes:
-        name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, an event from outside, or
-            one of FINISH, AGAIN, RECOVER and RESOLVE.
+        name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
+            outside, or one of FINISH, AGAIN, RECOVER and RESOLVE.
         payload: What it carries; for a resolution ``happened`` and, if it did, ``output``.
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.

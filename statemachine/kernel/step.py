@@ -10,7 +10,7 @@ from statemachine.kernel.calls import about_call
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Event, Step
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
@@ -33,6 +33,22 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
+    draft = _begun(definition, run, inputs, now)
+    enter(draft, definition.declaration.initial, None)
+    return draft.step(START, "taken")
+
+
+def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+    """Return the first step of a run that waits, pending, for someone to send it START; else as :func:`start`.
+
+    Until then it can only be cancelled. Its limits count from START on, not from here.
+    """
+    draft = _begun(definition, run, inputs, now, queued=True)
+    draft.status, draft.pending = "pending", Immediate(START)
+    return draft.step("queue", "taken")
+
+
+def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, **more: bool) -> Draft:
     given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
     context = {n: f.default for n, f in declared.context.items() if f.has_default} | given
@@ -59,9 +75,8 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
-    draft.add("run_started", {**machine, "inputs": given})
-    enter(draft, declared.initial, None)
-    return draft.step("start", "taken")
+    draft.add("run_started", {**machine, "inputs": given, **more})
+    return draft
 
 
 def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -> Step:
@@ -72,8 +87,12 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     """
     draft, name = Draft(definition, snapshot, instant(now)), event.name
     pending = snapshot.pending
-    if snapshot.finished:
+    if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
         return draft.refuse(name, "unknown")
+    if name == START:
+        draft = Draft(definition, snapshot._replace(started=draft.now, entered=draft.now), draft.now)
+        enter(draft, snapshot.state, None)
+        return draft.step(name, "taken")
     if name in _ABOUT_CALLS:
         if not isinstance(pending, PendingCall) or pending.key != event.key:
             return draft.refuse(name, "unknown")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
+from .rows import (
+    FINAL,
+    STATUSES,
+    UNFINISHED,
+    Commit,
+    NewRun,
+    Posted,
+    Ready,
+    RunSummary,
+    StoredMachine,
+    StoredRun,
+)
 from .store import Store
 
 __all__ = [
@@ -10,7 +21,9 @@ __all__ = [
     "STATUSES",
     "UNFINISHED",
     "Commit",
+    "NewRun",
     "Posted",
+    "Ready",
     "RunSummary",
     "Store",
     "StoredMachine",

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from ..errors import StoreUnusable
+from .anchor import Anchor, make_folder, read_anchor, refuse_lost
 from .schema import VERSION_TABLE
 
 #: Execution option: the transaction writes, so it takes the one write lock before it reads.
@@ -62,23 +63,26 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
         name = url.database or ""
         if name in ("", ":memory:"):
             raise StoreUnusable("a database in memory keeps no runs; name a file")
-        _check_file(Path(name), create)
+        # Read before the database is looked at: whoever makes one writes its anchor afterwards.
+        anchor = read_anchor(Path(name))
+        _check_file(Path(name), create, anchor)
         engine = create_engine(url, paramstyle="named")
-        _prepare(engine, name, create, busy_timeout)
+        _prepare(engine, name, create, busy_timeout, anchor)
         return engine, name
     if url.get_backend_name() == "postgresql":
         return create_engine(url), url.render_as_string(hide_password=True)
     raise StoreUnusable(f"{url.get_backend_name()} is not supported; name a SQLite file or a PostgreSQL URL")
 
 
-def _check_file(path: Path, create: bool) -> None:
+def _check_file(path: Path, create: bool, anchor: Anchor | None) -> None:
     if path.is_dir():
         raise StoreUnusable(f"{path} is a folder; name a file in it, such as {path / 'runs.db'}")
     if not path.exists():
+        refuse_lost(path, anchor, "is gone")
         if not create:
             raise StoreUnusable(f"there is no database {path}; start a run to make one, or name another")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         except OSError as error:
             raise StoreUnusable(f"the folder of {path} cannot be made: {error.strerror}") from error
     effective = os.access in os.supports_effective_ids
@@ -87,7 +91,7 @@ def _check_file(path: Path, create: bool) -> None:
             raise StoreUnusable(f"{target} is read-only; make it writable, or name another than {path}")
 
 
-def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> None:
+def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float, anchor: Anchor | None) -> None:
     """Set up every connection of a SQLite engine, by the events that SQLAlchemy documents for it."""
 
     wanted = _PRAGMAS | {"busy_timeout": round(busy_timeout * 1000), "wal_autocheckpoint": _CHECKPOINT_PAGES}
@@ -98,7 +102,7 @@ def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> No
             undo.callback(connection.close)
             connection.isolation_level = None  # the driver begins nothing by itself
             connection.execute(f"PRAGMA busy_timeout={wanted['busy_timeout']}")
-            _check_tables(connection, name, create)
+            _check_tables(connection, name, create, anchor)
             _switch_to_wal(connection, time.monotonic() + busy_timeout)
             for pragma, value in wanted.items():
                 connection.execute(f"PRAGMA {pragma}={value}").fetchall()
@@ -116,9 +120,11 @@ def _prepare(engine: Engine, name: str, create: bool, busy_timeout: float) -> No
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def _check_tables(connection: sqlite3.Connection, name: str, create: bool) -> None:
+def _check_tables(connection: sqlite3.Connection, name: str, create: bool, anchor: Anchor | None) -> None:
     """Refuse a database that is not ours before anything is changed in it."""
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if not tables:
+        refuse_lost(Path(name), anchor, "is empty")
     if not tables and not create:
         raise StoreUnusable(f"{name} is empty: no run was ever started in it; name another database")
     if tables and VERSION_TABLE not in tables:

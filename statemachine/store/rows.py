@@ -57,6 +57,29 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that begins, to be stored whole or not at all.
+
+    Attributes:
+        machine: What it is started with.
+        first: Its first step: ``expected_seq`` 0, ``epoch`` 1, at least one record.
+        owner: Who holds the lease; None leaves the run to whoever takes it.
+        lease_until: Until when, in seconds since the epoch.
+    """
+
+    machine: StoredMachine
+    first: Commit
+    owner: str | None = None
+    lease_until: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.first.expected_seq != 0 or self.first.epoch != 1 or not self.first.records:
+            raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
+        if self.first.consumed:
+            raise ValueError("a run that starts has no inbox yet")
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMachine:
     """A machine that runs were started with.
 
@@ -127,6 +150,25 @@ class StoredRun(RunSummary):
     """
 
     snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that can move and that nobody owns.
+
+    Attributes:
+        id: Its id.
+        epoch: Fencing epoch of its newest lease.
+        seq: Sequence number of its last record.
+        mail: Id of the newest event in its inbox; None when there is none.
+        timed: Whether its timer is due.
+    """
+
+    id: str
+    epoch: int
+    seq: int
+    mail: int | None
+    timed: bool
 
 
 @dataclass(frozen=True, slots=True)

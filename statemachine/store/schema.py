@@ -17,10 +17,13 @@ from sqlalchemy import (
 
 #: Alembic revisions in order; the last is what this code writes. Kept here so that Alembic, which is slow to
 #: import, is needed only by a database that is not there yet.
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 VERSION_TABLE = "statemachine_version"
 
 metadata = MetaData()
+
+# One row: which store this is. A file beside a SQLite database says the same, see the module ``anchor``.
+identity = Table("identity", metadata, Column("store", String, primary_key=True))
 
 machines = Table(
     "machines",
@@ -44,7 +47,7 @@ runs = Table(
     Column("seq", Integer, nullable=False),
     Column("head", String, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("owner", String),
+    Column("owner", String, index=True),
     Column("lease_until", Double),
     Column("started", Double, nullable=False, index=True),
     Column("updated", Double, nullable=False),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from hashlib import sha256
@@ -13,18 +13,46 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    union,
+    update,
+)
 
 from ..errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
 from ..journal import Record, decode, encode
+from .anchor import read_anchor, refuse_other, write_anchor
 from .database import WRITING, connect, pragmas, reported
 from .migrate import bring_up_to_date
-from .rows import FINAL, STATUSES, UNFINISHED, Commit, Posted, RunSummary, StoredMachine, StoredRun
-from .schema import blobs, inbox, machines, records, runs
-from .writer import Writer, blob_rows, insert_new, record_row
+from .rows import (
+    FINAL,
+    STATUSES,
+    UNFINISHED,
+    Commit,
+    NewRun,
+    Posted,
+    Ready,
+    RunSummary,
+    StoredMachine,
+    StoredRun,
+)
+from .schema import blobs, identity, inbox, machines, records, runs
+from .writer import Writer, blob_rows, insert_new
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
 _PAGE = 500
+
+# Seconds after which the anchor is brought up to date: rare enough to cost nothing a step.
+_HOLD_AGAIN = 60.0
 
 _SUMMARY = [c for c in runs.c if c.name != "snapshot"]
 _SUMMARY[2:2] = [machines.c.name, machines.c.version]
@@ -39,12 +67,14 @@ class Store(AbstractContextManager["Store"]):
 
     def __init__(self, engine: Engine, name: str, busy_timeout: float) -> None:
         self.name = name
+        self._place = Path(name).absolute()  # for SQLite: whoever uses the store may change its folder
         self._engine = engine
         self._writing = engine.execution_options(**{WRITING: True})
         self._busy_timeout = busy_timeout
         self._writer = Writer(engine)
         # Threads of this process queue here, where waiting costs nothing, and not at the database's lock.
         self._one_writer = Lock()
+        self._held = time.monotonic()
 
     @classmethod
     def open(cls, where: str | Path, *, create: bool = True, busy_timeout: float = 30.0) -> Self:
@@ -62,13 +92,36 @@ class Store(AbstractContextManager["Store"]):
         with ExitStack() as undo, reported(engine, name, busy_timeout):
             undo.callback(engine.dispose)
             bring_up_to_date(engine, name)
+            store = cls(engine, name, busy_timeout)
+            store._hold()
             undo.pop_all()
-        return cls(engine, name, busy_timeout)
+        return store
 
     def close(self) -> None:
         """Give all connections back."""
-        self._writer.close()
-        self._engine.dispose()
+        try:
+            self._hold()
+        finally:
+            self._writer.close()
+            self._engine.dispose()
+
+    def _hold(self) -> None:
+        """Hold the database against its anchor, and let the anchor tell of what the database has by now.
+
+        Raises:
+            StoreUnusable: The database is not the one that was here before, or is an older copy of it.
+        """
+        self._held = time.monotonic()
+        if self._engine.dialect.name != "sqlite":
+            return
+        anchor = read_anchor(self._place)
+        # No record is ever removed, so that the last row's number is the number of rows; and cheap to find.
+        last = select(func.max(literal_column("rowid"))).select_from(records).scalar_subquery()
+        ((store, count),) = self._rows(select(identity.c.store, func.coalesce(last, 0)))
+        if anchor is not None:
+            refuse_other(self._place, anchor, store, count)
+        if anchor is None or anchor.records < count:
+            write_anchor(self._place, store, count)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -84,62 +137,26 @@ class Store(AbstractContextManager["Store"]):
 
     # Writing
 
-    def commit(self, commits: Sequence[Commit]) -> list[LeaseLost | None]:
-        """Store steps of any runs in one transaction and with one disk sync.
+    def commit(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
+        """Store steps of any runs, and runs that begin, in one transaction and with one disk sync.
 
         A step is stored only when the run still is at the step's ``expected_seq`` and ``epoch`` and has the
-        hash that its records follow. If not, the step is refused as a whole, and the others are stored.
+        hash that its records follow; a run begins only when there is none of its id. If not, it is refused
+        as a whole, and the others are stored.
 
         Returns:
-            For each step, in order, None when it is stored or the error that says why it is not.
+            For each, in order, None when it is stored or the error that says why it is not.
         """
+        if time.monotonic() - self._held > _HOLD_AGAIN:
+            self._hold()
         with self._one_writer, self._reported():
             return self._writer.store(commits)
 
     def create_run(self, machine: StoredMachine, first: Commit, *, owner: str, lease_until: float) -> None:
-        """Store a new run, its machine if that is new, and its first records, in one transaction.
-
-        Args:
-            machine: What the run was started with.
-            first: Its first step: ``expected_seq`` 0, ``epoch`` 1, at least one record.
-            owner: Who holds the lease.
-            lease_until: Until when, in seconds since the epoch.
-
-        Raises:
-            InvalidInput: There is a run of that id.
-        """
-        if first.expected_seq != 0 or first.epoch != 1 or not first.records:
-            raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
-        if first.consumed:
-            raise ValueError("a run that starts has no inbox yet")
-        dialect, last, ended = self._engine.dialect.name, first.records[-1], first.finished is not None
-        with self._write() as connection:
-            connection.execute(insert_new(dialect, machines), asdict(machine))
-            if connection.scalar(select(runs.c.id).where(runs.c.id == first.run)):
-                raise InvalidInput(f"there is a run {first.run} already")
-            connection.execute(
-                insert(runs).values(
-                    id=first.run,
-                    machine=machine.digest,
-                    seq=last.seq,
-                    head=last.hash,
-                    epoch=first.epoch,
-                    owner=None if ended else owner,
-                    lease_until=None if ended else lease_until,
-                    started=first.records[0].at,
-                    updated=last.at,
-                    status=first.status,
-                    state=first.state,
-                    waiting=first.waiting,
-                    due=first.due,
-                    finished=first.finished,
-                    reason=first.reason,
-                    snapshot=first.snapshot,
-                )
-            )
-            connection.execute(insert(records), [record_row(record) for record in first.records])
-            if first.blobs:
-                connection.execute(insert_new(dialect, blobs), blob_rows(dict(first.blobs)))
+        """Store one new run; raise InvalidInput when there is a run of that id."""
+        (refused,) = self.commit([NewRun(machine, first, owner, lease_until)])
+        if refused is not None:
+            raise refused
 
     def post(self, run: str, event: str, payload: object, at: float) -> int:
         """Put an event into a run's inbox and return its id.
@@ -195,6 +212,31 @@ class Store(AbstractContextManager["Store"]):
                 .values(owner=owner, lease_until=now + lease_seconds, epoch=epoch + 1)
             )
             return int(epoch) + 1
+
+    def claim(
+        self, ready: Sequence[Ready], owner: str, now: float, lease_seconds: float, gone: Sequence[str] = ()
+    ) -> dict[str, int]:
+        """Take, in one transaction, those runs that nobody has taken since they were found ready.
+
+        Args:
+            ready: What :meth:`ready` gave.
+            owner: Who takes them.
+            now: The time, in seconds since the epoch.
+            lease_seconds: For how long.
+            gone: Owners that are known to be dead, as for :meth:`ready`.
+
+        Returns:
+            The epoch of each run that was taken.
+        """
+        found_so = tuple_(runs.c.id, runs.c.epoch).in_([(run.id, run.epoch) for run in ready])
+        with self._write() as connection:
+            taken = connection.execute(
+                update(runs)
+                .where(found_so, runs.c.status.in_(UNFINISHED), _free(now, gone))
+                .values(owner=owner, lease_until=now + lease_seconds, epoch=runs.c.epoch + 1)
+                .returning(runs.c.id, runs.c.epoch)
+            )
+            return {row.id: row.epoch for row in taken}
 
     def renew(self, owner: str, now: float, lease_seconds: float) -> int:
         """Extend the leases of all runs that an owner has and that have not ended; return how many."""
@@ -261,6 +303,39 @@ class Store(AbstractContextManager["Store"]):
             select(runs.c.id).where(runs.c.status.in_(UNFINISHED)).order_by(runs.c.started, runs.c.id)
         )
 
+    def owners(self) -> list[str]:
+        """Return who owns runs now."""
+        return self._ids(select(runs.c.owner).where(runs.c.owner.is_not(None)).distinct())
+
+    def ready(self, now: float, gone: Sequence[str], limit: int) -> list[Ready]:
+        """Return runs that can move and that nobody owns, oldest first.
+
+        A run can move when it is pending or running, when its timer is due, or when an event lies in its inbox.
+
+        Args:
+            now: The time, in seconds since the epoch; a lease that ends before is over.
+            gone: Owners whose leases are over because they are known to be dead.
+            limit: At most so many.
+        """
+        # Each part of the union is found by an index; the many runs that wait or have ended are not looked at.
+        moving = select(runs.c.id).where(runs.c.status.in_(("pending", "running")))
+        movable = union(moving, select(runs.c.id).where(runs.c.due <= now), select(inbox.c.run))
+        newest = select(func.max(inbox.c.id)).where(inbox.c.run == runs.c.id).scalar_subquery()
+        timed = func.coalesce(runs.c.due <= now, false())
+        query = (
+            select(runs.c.id, runs.c.epoch, runs.c.seq, newest, timed)
+            .where(runs.c.id.in_(movable), runs.c.finished.is_(None), _free(now, gone))
+            .order_by(runs.c.started, runs.c.id)
+            .limit(limit)
+        )
+        return [Ready(*row) for row in self._rows(query)]
+
+    def restless(self, limit: int) -> list[str]:
+        """Return at most ``limit`` ids of runs that will go on by themselves: all but ended and parked ones."""
+        moving = runs.c.status.in_(("pending", "running"))
+        by_time = (runs.c.status == "waiting") & runs.c.waiting.startswith("time")
+        return self._ids(select(runs.c.id).where(moving | by_time).limit(limit))
+
     def due(self, now: float) -> list[str]:
         """Return the ids of runs whose timer should have fired by ``now``, most overdue first."""
         return self._ids(select(runs.c.id).where(runs.c.due <= now).order_by(runs.c.due, runs.c.id))
@@ -321,6 +396,10 @@ class Store(AbstractContextManager["Store"]):
 
     def _ids(self, query: Select[tuple[str]]) -> list[str]:
         return [row[0] for row in self._rows(query)]
+
+
+def _free(now: float, gone: Sequence[str]) -> ColumnElement[bool]:
+    return runs.c.owner.is_(None) | (runs.c.lease_until <= now) | runs.c.owner.in_(gone)
 
 
 def _unknown(run: str, near: Sequence[str] = ()) -> UnknownRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
@@ -11,10 +12,10 @@ from sqlalchemy import Engine, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import PoolProxiedConnection
 
-from ..errors import LeaseLost
+from ..errors import InvalidInput, LeaseLost
 from ..journal import Record
-from .rows import Commit
-from .schema import blobs, inbox, records, runs
+from .rows import Commit, NewRun
+from .schema import blobs, inbox, machines, records, runs
 
 _Row = dict[str, Any]
 
@@ -59,25 +60,36 @@ class Writer:
         self._select = compiled(select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update())
         self._update = compiled(update(runs).where(this_run), *_CHANGED)
         self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        self._insert_machines = compiled(insert_new(engine.dialect.name, machines))
+        self._insert_runs = compiled(insert(runs))
         self._insert_records = compiled(insert(records))
         self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
         self._consume = compiled(delete(inbox).where(this_message))
 
-    def store(self, commits: Sequence[Commit]) -> list[LeaseLost | None]:
-        """Store in one transaction every step that is still this process's to store.
+    def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
+        """Store in one transaction every run that is new and every step that is still this process's to store.
 
         Returns:
-            For each step None, or why it was refused.
+            For each None, or why it was refused.
         """
         with self._transaction() as cursor:
             held: dict[str, _Row | None] = {}
-            verdicts: list[LeaseLost | None] = []
+            verdicts: list[LeaseLost | InvalidInput | None] = []
             accepted: list[Commit] = []
+            begun: list[NewRun] = []
             reindexed: set[str] = set()
-            for commit in commits:
+            for one in commits:
+                commit = one.first if isinstance(one, NewRun) else one
                 if commit.run not in held:
                     held[commit.run] = self._read(cursor, commit.run)
                 before = held[commit.run]
+                if isinstance(one, NewRun):
+                    taken = before is not None
+                    verdicts.append(InvalidInput(f"there is a run {commit.run} already") if taken else None)
+                    if not taken:
+                        begun.append(one)
+                        held[commit.run] = _begun(one)
+                    continue
                 verdicts.append(_refusal(commit, before))
                 if before is None or verdicts[-1]:
                     continue
@@ -86,11 +98,15 @@ class Writer:
                 if any(before[name] != after[name] for name in _SELDOM):
                     reindexed.add(commit.run)
             touched = dict.fromkeys(commit.run for commit in accepted)
-            large = {digest: data for commit in accepted for digest, data in commit.blobs.items()}
+            stored = [one.first for one in begun] + accepted
+            large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
+            pinned = {one.machine.digest: asdict(one.machine) for one in begun}
             work: tuple[tuple[str, list[Any]], ...] = (
+                (self._insert_machines, list(pinned.values())),
+                (self._insert_runs, [_run_row(one) for one in begun]),
                 (self._update, [held[run] for run in touched if run not in reindexed]),
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
-                (self._insert_records, [record_row(record) for c in accepted for record in c.records]),
+                (self._insert_records, [record_row(record) for c in stored for record in c.records]),
                 (self._insert_blobs, blob_rows(large)),
                 (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
             )
@@ -144,6 +160,18 @@ def _refusal(commit: Commit, held: _Row | None) -> LeaseLost | None:
     else:
         return None
     return LeaseLost(f"run {commit.run} {why}")
+
+
+def _begun(new: NewRun) -> _Row:
+    """Return the row of a run that begins, in the names of the columns that a step is held against."""
+    blank = {"seq": 0, "head": "", "updated": 0.0, "epoch": new.first.epoch}
+    return _after({**blank, "owner": new.owner, "lease_until": new.lease_until}, new.first)
+
+
+def _run_row(new: NewRun) -> _Row:
+    """Return a run that begins as a row of its table."""
+    row = _begun(new)
+    return {**row, "id": row.pop("run"), "machine": new.machine.digest, "started": new.first.records[0].at}
 
 
 def _after(held: _Row, commit: Commit) -> _Row:

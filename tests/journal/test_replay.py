@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from statemachine.journal import Record, seal
 from statemachine.journal.replay import Deviates, Written, replay, retrace
+from statemachine.kernel import START, Event, due, queue, step
 from statemachine.machine.definition import Definition
 from tests.kernel.driving import GOOD, Run, define
 from tests.kernel.strategies import Moves, plain, runs
@@ -207,3 +208,28 @@ def test_what_the_machine_wrote_cannot_be_changed_unseen(case: tuple[Definition,
     if change != "spoil":
         # One round less of a loop is a path too, but it does not lead to the snapshot that is stored.
         assert found.deviation is not None or found.snapshot != made[-1][2].snapshot
+
+
+def test_a_run_that_was_queued_conforms() -> None:
+    """It starts later than it was made; from then on it is the run that would have been started then."""
+    started = Run(define(STATES, events={"go": {}}), now=2000.0)
+    made = queue(started.definition, "run", {}, 1000.0)
+    assert (made.snapshot.status, made.snapshot.state, made.call) == ("pending", started.state, None)
+    assert due(started.definition, made.snapshot) == (1000.0, Event(START))
+    assert step(started.definition, made.snapshot, Event("go"), 1500.0).entries == ()
+    moved = step(started.definition, made.snapshot, Event(START), 2000.0)
+    assert moved.snapshot == started.last.snapshot._replace(sources=made.snapshot.sources)
+    assert moved.call == started.last.call
+    assert step(started.definition, moved.snapshot, Event(START), 2000.0).entries == ()
+    for steps in ([made], [made, moved]):
+        found = replay(started.definition, "run", journal(steps))
+        assert (found.deviation, found.snapshot) == (None, steps[-1].snapshot)
+
+
+def test_a_run_that_was_queued_can_be_cancelled_before_it_starts() -> None:
+    """Nothing of the machine is done then."""
+    definition = define(STATES, events={"go": {}})
+    made = queue(definition, "run", {}, 1000.0)
+    gone = step(definition, made.snapshot, Event("cancelled", by="ann"), 1001.0)
+    assert (gone.snapshot.status, gone.call) == ("cancelled", None)
+    assert replay(definition, "run", journal([made, gone])).conforms

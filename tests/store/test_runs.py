@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownRun
-from statemachine.store import Store, StoredMachine
+from statemachine.journal import decode
+from statemachine.store import NewRun, Ready, Store, StoredMachine
 
 
 def test_a_run_keeps_the_machine_that_it_was_started_with(store: Store, new_run) -> None:
@@ -25,6 +26,23 @@ def test_a_run_is_made_once(store: Store, new_run) -> None:
     with pytest.raises(InvalidInput, match="there is a run r1 already"):
         new_run("r1").begin(store)
     assert store.load("r1").seq == 1
+
+
+def test_runs_begin_together_with_steps_of_others(store: Store, new_run) -> None:
+    """One commit holds both; a run that is there already is refused, and what is beside it is stored."""
+    going, twice, fresh = new_run("r1").begin(store), new_run("r1"), new_run("r2")
+    begin = [("run_started", {"inputs": {"large": "x" * 70_000}})]
+    batch = [
+        going.step(),
+        NewRun(twice.machine, twice.step(begin), "me", 9.0),
+        NewRun(fresh.machine, fresh.step(begin, status="pending")),
+    ]
+    stored = store.commit(batch)
+    assert [type(refused).__name__ for refused in stored] == ["NoneType", "InvalidInput", "NoneType"]
+    assert (store.load("r1").seq, store.load("r2").seq) == (3, 1)
+    assert (store.load("r2").owner, store.load("r2").status) == (None, "pending")
+    assert decode(next(store.records("r2")).body, store.blob) == begin[0][1]
+    assert store.commit([fresh.step()]) == [None]
 
 
 def test_runs_are_listed_newest_first(store: Store, new_run) -> None:
@@ -49,6 +67,43 @@ def test_timers_are_found_when_they_are_due(store: Store, new_run) -> None:
     for id, due in (("a", 30.0), ("b", 20.0), ("c", 40.0), ("d", None)):
         store.commit([new_run(id).begin(store).step(status="waiting", due=due)])
     assert store.due(30.0) == ["b", "a"]
+
+
+def test_what_can_move_and_is_free_is_ready(store: Store, new_run) -> None:
+    """Pending, running, due or with mail; not what waits, has ended, or is another's that lives."""
+    at = 0.0
+    for id, owner, until, changes in (
+        ("pending", None, None, {"status": "pending"}),
+        ("lapsed", "a", 50.0, {}),
+        ("dead", "b", 150.0, {}),
+        ("owned", "c", 150.0, {}),
+        ("due", None, None, {"status": "waiting", "due": 100.0}),
+        ("later", None, None, {"status": "waiting", "due": 101.0}),
+        ("waits", None, None, {"status": "waiting"}),
+        ("mail", None, None, {"status": "waiting", "due": 300.0}),
+        ("ended", None, None, {"status": "failed", "finished": 9.0}),
+    ):
+        run, at = new_run(id), at + 1
+        first = run.step([("run_started", {})], at=at, **changes)
+        assert store.commit([NewRun(run.machine, first, owner, until)]) == [None]
+    message = store.post("mail", "go", None, at=5.0)
+    found = store.ready(100.0, ["b"], 9)
+    assert found == [
+        Ready("pending", 1, 1, None, False),
+        Ready("lapsed", 1, 1, None, False),
+        Ready("dead", 1, 1, None, False),
+        Ready("due", 1, 1, None, True),
+        Ready("mail", 1, 1, message, False),
+    ]
+    assert store.ready(100.0, ["b"], 2) == found[:2]
+    assert set(store.owners()) == {"a", "b", "c"}
+    assert store.renew("a", 100.0, 10.0) == 1
+    assert store.acquire("due", "c", 100.0, 10.0, lambda _: False) == 2
+    taken = store.claim(found, "me", 100.0, 30.0, ["b"])
+    assert taken == {"pending": 2, "dead": 2, "mail": 2}, "neither what was renewed nor what was taken"
+    assert (store.load("dead").owner, store.load("dead").lease_until) == ("me", 130.0)
+    assert store.claim(found, "you", 100.0, 30.0, ["b"]) == {}
+    assert sorted(store.restless(9)) == ["dead", "lapsed", "owned", "pending"]
 
 
 def test_an_id_may_be_shortened_while_it_is_unique(store: Store, new_run) -> None:
