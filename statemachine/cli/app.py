@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import declare, doctor, draw, drive, look
+from statemachine.cli import declare, doctor, draw, drive, look, many
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -31,6 +31,7 @@ for command in (
     draw.render,
     drive.run,
     drive.resume,
+    many.worker,
     drive.send,
     drive.cancel,
     drive.resolve,

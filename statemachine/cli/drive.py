@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from statemachine.cli.declare import File
+from statemachine.cli.many import AtOnce
+from statemachine.cli.signals import stop_on_signals
 from statemachine.cli.terminal import Db, Json, RunId, say, say_json, stdout
 from statemachine.errors import InvalidInput
 
@@ -34,18 +35,56 @@ def run(
     inputs: Inputs = None,
     db: Db = None,
     follow: Annotated[bool, typer.Option("--follow", help="Stay while the run waits for an event.")] = False,
+    times: Annotated[int | None, typer.Option(min=1, help="Start so many runs with these inputs.")] = None,
+    lines: Annotated[
+        str | None,
+        typer.Option(
+            "--inputs",
+            help="Start a run for each line, a JSON object of inputs; - reads them.",
+            metavar="FILE.jsonl",
+        ),
+    ] = None,
+    at_once: AtOnce = 100,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Only make the run, for a worker to drive, and print its id.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start a run and drive it until it ends or waits for an event or a person.
 
+    With --times or --inputs it starts many, of which --at-once go on at a time. The lines of --inputs are all
+    checked before anything starts; a value in one replaces that of --input. A line is printed for each run as it
+    ends or waits, then a summary; --json prints one JSON object a line for each run (as for a single run, and
+    `input`, the number of its line), and nothing else. The exit code is that of the worst run: 4 could not be driven, 1
+    failed, 3 waits, 0. Interrupted, runs that were made go on with `resume --all`; those that were not yet made are
+    not known to it, so use --detach to make them all at once.
+
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…"
     """
+    from statemachine.cli import many
+    from statemachine.kernel.inputs import checked_inputs
     from statemachine.machine.load import load
 
+    if times is not None and lines is not None:
+        raise typer.BadParameter("write --times or --inputs, not both")
+    if detach and follow:
+        raise typer.BadParameter(
+            "--detach leaves the run to a worker, so that --follow has nothing to follow"
+        )
     stdout()
     definition = load(file)
     given = _inputs(definition, inputs or [])
-    _drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
+    if times is None and lines is None and not detach:
+        _drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
+    if lines is not None:
+        all_of_them = many.read_lines(definition, lines, given)
+    else:
+        checked_inputs(definition, given)
+        all_of_them = [(number, given) for number in range(1, (times or 1) + 1)]
+    if detach:
+        many.detach_all(definition, all_of_them, db, single=times is None and lines is None, as_json=as_json)
+    else:
+        many.run_all(definition, all_of_them, db, at_once=at_once, follow=follow, as_json=as_json)
 
 
 def resume(
@@ -141,7 +180,7 @@ def _drive(
     async def work() -> tuple[RunView, list[str]]:
         with progress(quiet=as_json) as observer:
             async with Runtime(db, observer=observer, create=create, follow=follow) as runtime:
-                _stop_on_signals(runtime, stopped)
+                stop_on_signals(runtime, stopped)
                 view = await drive(runtime)
                 return view, path_of(runtime.store, view.run)
 
@@ -166,7 +205,7 @@ def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
     async def work() -> list[dict[str, Any]]:
         results = []
         async with Runtime(db, create=False, follow=follow) as runtime:
-            _stop_on_signals(runtime, stopped)
+            stop_on_signals(runtime, stopped)
             async for result in runtime.resume_all():
                 if isinstance(result, RunView):
                     results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
@@ -191,21 +230,6 @@ def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
     # The most that anyone has to do decides: look at what failed, then at what waits.
     statuses = {r["status"] for r in results}
     raise typer.Exit(1 if statuses & {"failed", "cancelled"} else 3 if "waiting" in statuses else 0)
-
-
-def _stop_on_signals(runtime: Runtime, stopped: list[int]) -> None:
-    """Stop at a safe point on the first Ctrl-C or SIGTERM; leave at once on the second."""
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        if stopped:
-            raise KeyboardInterrupt
-        stopped.append(number)
-        runtime.stop()
-        print("\nstopping at the next safe point; once more to leave at once", file=sys.stderr)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
 
 
 def _tell(view: RunView) -> None:

@@ -41,6 +41,11 @@ def say_json(data: Any) -> None:
     say(json.dumps(data, ensure_ascii=False, indent=None if not stdout().isatty() else 2))
 
 
+def say_json_line(data: Any) -> None:
+    """Print one of several results as JSON on a line of its own."""
+    say(json.dumps(data, ensure_ascii=False))
+
+
 def when(at: float | None) -> str:
     """Return a time for people, in the local time zone; empty for none."""
     from datetime import datetime

@@ -26,7 +26,7 @@ from statemachine.host import runtime
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
 from statemachine.kernel import PendingCall
-from statemachine.store import Commit, Store
+from statemachine.store import Commit, NewRun, Store
 from tests.faults import world as worlds
 from tests.faults.invariants import acknowledged, violations
 from tests.faults.world import EFFECTS, World, machine
@@ -88,7 +88,7 @@ class Points:
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
     """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
-    commit, create, acquire, wait = Store.commit, Store.create_run, Store.acquire, Driver._wait
+    commit, acquire, wait = Store.commit, Store.acquire, Driver._wait
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -99,20 +99,15 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
             last = step.records[-1]
             write(store, "commit", step.run, step.epoch, last.seq, last.hash)
 
-    def committing(self: Store, commits: Sequence[Commit]) -> Any:
-        world.reached("before a commit")
+    def committing(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+        what = "a run is created" if any(isinstance(one, NewRun) for one in commits) else "a commit"
+        world.reached(f"before {what}")
         verdicts = commit(self, commits)
-        for step, refused in zip(commits, verdicts, strict=True):
+        for one, refused in zip(commits, verdicts, strict=True):
             if refused is None:
-                note(self, step)
-        world.reached("after a commit")
+                note(self, one.first if isinstance(one, NewRun) else one)
+        world.reached(f"after {what}")
         return verdicts
-
-    def creating(self: Store, machine: Any, first: Commit, **more: Any) -> None:
-        world.reached("before a run is created")
-        create(self, machine, first, **more)
-        note(self, first)
-        world.reached("after a run is created")
 
     def acquiring(self: Store, run: str, *arguments: Any) -> int:
         world.reached("before a lease is taken")
@@ -128,12 +123,12 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
             world.reached("in back-off")
         await wait(self, seconds)
 
-    Store.commit, Store.create_run, Store.acquire = committing, creating, acquiring  # type: ignore[method-assign,assignment]
+    Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
     Driver._wait = waiting  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Store.commit, Store.create_run, Store.acquire = commit, create, acquire  # type: ignore[method-assign]
+        Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
         Driver._wait = wait  # type: ignore[method-assign]
         os.close(file)
 

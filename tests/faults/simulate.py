@@ -36,7 +36,7 @@ _CHUNK = 25
 _PATIENCE = 20
 """Seconds of real time that a seed may take; it needs a tenth of one."""
 
-_WRITING = ("commit", "create_run", "acquire", "renew", "release", "post")
+_WRITING = ("commit", "acquire", "renew", "release", "post")
 
 
 class Crash(BaseException):
