@@ -37,6 +37,7 @@ for command in (
     drive.resolve,
     look.runs,
     look.status,
+    look.explain,
     look.journal,
     doctor.doctor,
 ):

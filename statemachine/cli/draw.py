@@ -113,7 +113,7 @@ def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
         say(
             "run `statemachine render` and commit the pictures"
             if old
-            else f"{len(declarations)} machines: pictures are current"
+            else f"pictures of {', '.join(declarations) or 'no machines'} are current"
         )
     if old:
         raise typer.Exit(1)
@@ -133,4 +133,8 @@ def _declarations(machines: Path) -> dict[str, Declaration]:
         for p in sorted(machines.glob("*/*.py"))
         if p.stem == p.parent.name and not p.with_suffix(".yaml").exists()
     ]
-    return {file.stem: load(file).declaration for file in files}
+    named: dict[str, Path] = {}
+    for file in files:
+        if (other := named.setdefault(file.stem, file)) != file:
+            raise InvalidInput(f"{other} and {file} would share their pictures; give one another name")
+    return {stem: load(file).declaration for stem, file in named.items()}

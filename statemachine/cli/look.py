@@ -12,6 +12,7 @@ import typer
 from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, stdout, when
 
 if TYPE_CHECKING:
+    from statemachine.host.explain import CallAccount
     from statemachine.store import Store
 
 
@@ -108,6 +109,53 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     for name, text in lines.items():
         if text:
             say(f"{name + ':':<10} {text}")
+
+
+def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
+    """Say what a run has done, what may be repeated, what cannot be undone, what is kept, and what to do now.
+
+    Example: statemachine explain 3f2a
+    """
+    from statemachine.host.explain import explain as account
+
+    with _store(db) as store:
+        told = account(store, run)
+    if as_json:
+        say_json(told.as_data())
+        return
+    say(f"run {told.run}: {told.status} in {told.state}")
+    reads = sum(call.effect == "read" and call.completed for call in told.calls)
+    _list("completed", [c for c in told.calls if c.completed and c.effect == "write"], f"{reads} reads")
+    # The same call with the same input, made in several rounds, is one thing to repeat.
+    again = {(c.tool, json.dumps(c.input)): c for c in told.calls if c.repeatable and not c.completed}
+    _list("safe to repeat", list(again.values()), "nothing")
+    _list("irreversible", [c for c in told.calls if c.completed and c.reversibility == "none"], "nothing")
+    _list("in doubt", [c for c in told.calls if c.ended == "in doubt"], "nothing")
+    say(f"persisted:       all up to record {told.seq}, {when(told.saved_at)}, hash {told.head[:12]}")
+    if told.off_course is not None:
+        off = told.off_course
+        say(f"off course:      at record {off.seq}: {off.what}")
+        say(f"                 then {_folded(list(off.path)) or 'nowhere'}")
+    say(
+        f"advice:          {told.advice}: {told.why}"
+        + (f"\n                 {told.command}" if told.command else "")
+    )
+
+
+def _effect(call: CallAccount) -> str:
+    return {"full": "reversible", "partial": "partly reversible", "none": "irreversible"}.get(
+        call.reversibility or "", call.effect
+    )
+
+
+def _list(title: str, calls: list[CallAccount], none: str) -> None:
+    lines = [
+        f"{c.tool} (key {c.key}, {_effect(c)}{', ' + c.ended if c.ended not in ('success', '') else ''})"
+        for c in calls
+    ]
+    if title == "completed":
+        lines.append(none)
+    say(f"{title + ':':<16} " + "\n                 ".join(lines or [none]))
 
 
 def _call(pending: Any) -> str:

@@ -58,18 +58,26 @@ def stale(folder: Path, declarations: Mapping[str, Declaration]) -> list[Stale]:
 def save(path: Path, picture: bytes) -> None:
     """Write a picture whole or not at all, making its folder when it is missing.
 
+    What is there and is no file, such as a pipe, is written to and stays what it is.
+
     Raises:
         OutputUnwritable: The path cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(picture)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(picture)
         os.replace(temporary, path)
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        raise OutputUnwritable(f"{path} cannot be written: {error.strerror or error}") from None
+        # A file where a folder should be is an error of two names.
+        taken = isinstance(error, FileExistsError | NotADirectoryError)
+        why = f"{path.parent} is not a folder" if taken else error.strerror or error
+        raise OutputUnwritable(f"{path} cannot be written: {why}") from None
 
 
 def _wanted(folder: Path, declarations: Mapping[str, Declaration]) -> dict[Path, bytes]:

@@ -92,7 +92,7 @@ def source(drawing: Drawing) -> str:
     looped = {name for loop in drawing.loops for name in loop.states}
     for n, loop in enumerate(drawing.loops, 1):
         with graph.subgraph(name=f"cluster_loop_{n}") as cluster:
-            cluster.attr(label="work loop" if len(drawing.loops) == 1 else f"work loop {n}", **_LOOP)
+            cluster.attr(label=_loop(n, drawing), id=f"loop_{n}", **_LOOP)
             for name in loop.states:
                 cluster.node(name, id=f"state_{name}", **_node(nodes[name]))
     for node in drawing.nodes:
@@ -103,7 +103,8 @@ def source(drawing: Drawing) -> str:
         graph.node(ANY, id="any_state", **_ANY)
     for head, target in {line.head: line.arrows[0].target for line in drawn}.items():
         if head != target:
-            graph.node(head, **_node(nodes[target]) | _AGAIN | {"label": nodes[target].label})
+            again = _node(nodes[target]) | _AGAIN | {"label": nodes[target].label}
+            graph.node(head, id=f"state{head}", **again)
     graph.edge(START, drawing.initial, id="line_start")
     below = steps_below(drawing)
     for line in drawn:
@@ -122,10 +123,18 @@ def titles(drawing: Drawing) -> dict[str, str]:
         "any_state": label[ANY],
     }
     named |= {f"state_{n.name}": "; ".join((n.label, *n.facts)) for n in drawing.nodes}
+    for n, loop in enumerate(drawing.loops, 1):
+        named[f"loop_{n}"] = f"{_loop(n, drawing)}: {', '.join(label[name] for name in loop.states)}"
     for line in lines(drawing):
-        what = "; ".join(arrow.text for arrow in line.arrows)
-        named[line.id] = f"{label[line.tail]} to {label[line.arrows[0].target]}: {what}"
+        target = label[line.arrows[0].target]
+        if line.head != line.arrows[0].target:
+            named[f"state{line.head}"] = target
+        named[line.id] = f"{label[line.tail]} to {target}: {'; '.join(a.text for a in line.arrows)}"
     return named
+
+
+def _loop(n: int, drawing: Drawing) -> str:
+    return "work loop" if len(drawing.loops) == 1 else f"work loop {n}"
 
 
 def _title(drawing: Drawing) -> str:
@@ -159,7 +168,8 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     rows: list[str] = []
     for (bare, role), group in groupby(arrows, lambda a: (a.text == a.label, a.role)):
         if bare:
-            rows += _rows(", ".join(a.label for a in group), _WORDS[role])
+            # No event is ever cut, unlike free text.
+            rows += _rows(", ".join(a.label for a in group), _WORDS[role], None)
             continue
         for arrow in group:
             rows += _rows(f"{arrow.order}. {arrow.label}" if arrow.order else arrow.label, _WORDS[role])
@@ -171,13 +181,13 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
     return f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>>'
 
 
-def _rows(text: str, color: str) -> list[str]:
-    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP)]
+def _rows(text: str, color: str, most: int | None = _ROWS) -> list[str]:
+    return [f'<font color="{color}">{_text(row)}</font>' for row in _wrapped(text, _WRAP, most)]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrapped(text: str, width: int, most: int | None = _ROWS) -> list[str]:
     closing = " …]" if text.startswith("[") else " …"
-    return textwrap.wrap(text, width, max_lines=_ROWS, placeholder=closing, break_on_hyphens=False)
+    return textwrap.wrap(text, width, max_lines=most, placeholder=closing, break_on_hyphens=False)
 
 
 def _table(rows: list[str]) -> str:

@@ -57,9 +57,12 @@ def lay_out(dot: str, form: str, timeout: float = TIMEOUT) -> bytes:
     command = [program(), f"-T{form}", *(_PIXELS if form == "png" else ())]
     for layout in _LAYOUTS:
         with suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(
-                [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout, check=False
-            )
+            try:
+                done = subprocess.run(
+                    [*command, *layout], input=dot.encode(), capture_output=True, timeout=timeout, check=False
+                )
+            except OSError as error:
+                raise DiagramFailed(f"{command[0]} cannot be started: {error.strerror or error}") from None
             if done.returncode or not done.stdout:
                 said = done.stderr.decode(errors="replace").strip()[-500:]
                 raise DiagramFailed(f"{PROGRAM} failed with status {done.returncode}: {said}")

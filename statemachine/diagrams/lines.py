@@ -13,7 +13,8 @@ START, ANY = "__start", "__any"
 TOGETHER = 6
 """So many transitions share a line at most."""
 CROWD = 8
-"""A final state that more lines lead to is drawn again beside the states that lead to it."""
+"""A final state that more lines lead to is drawn again beside the loops and states that
+lead to it; where one loop has so many lines to it, beside each of the loop's states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,15 @@ class Line:
 
 
 def lines(drawing: Drawing) -> tuple[Line, ...]:
-    """Return the lines of a drawing; timeouts and exhausted attempts never share one with other events."""
+    """Return the lines of a drawing.
+
+    Timeouts and exhausted attempts never share one with other events, but from a state to itself there is
+    only one line: a second would run through the text of the first.
+    """
     together: dict[tuple[str, str, str], list[Arrow]] = {}
     for arrow in drawing.arrows:
-        family = arrow.role if arrow.role in ("timeout", "exhausted") else ""
+        apart = arrow.role in ("timeout", "exhausted") and arrow.source != arrow.target
+        family = arrow.role if apart else ""
         together.setdefault((arrow.source or ANY, arrow.target, family), []).append(arrow)
     heads = _heads(drawing, list(together))
     parts = [
@@ -60,14 +66,13 @@ def _heads(drawing: Drawing, ends: list[tuple[str, str, str]]) -> dict[tuple[str
         if target not in final or n <= CROWD:
             continue
         sources = [tail for tail, to, _ in ends if to == target and tail != ANY]
+        crowds = Counter(group.get(tail, tail) for tail in sources)
+        near = {tail: tail if crowds[place := group.get(tail, tail)] > CROWD else place for tail in sources}
+        number = {place: n for n, place in enumerate(dict.fromkeys(near.values()), 1)}
         # The state itself stands where the last of them, and what comes from any state, lead.
-        kept = group.get(sources[-1], sources[-1])
-        near = dict.fromkeys(group.get(tail, tail) for tail in sources)
-        number = {place: n for n, place in enumerate(near, 1)}
+        kept = near[sources[-1]] if sources else None
         heads |= {
-            (tail, target): f"__{target}__{number[place]}"
-            for tail in sources
-            if (place := group.get(tail, tail)) != kept
+            (tail, target): f"__{target}__{number[place]}" for tail, place in near.items() if place != kept
         }
     return heads
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +50,10 @@ class Services(Protocol):
 
     async def commit(self, commit: Commit) -> None:
         """Store a step; raise LeaseLost when the run is another's by now."""
+        ...
+
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
+        """Make sure that the lease lasts for a call of so many seconds; raise LeaseLost when the run is another's by now."""
         ...
 
     def folder_of(self, run: str) -> Path:
@@ -133,7 +136,8 @@ class Driver:
                     return Event(RECOVER, key=pending.key), ()
                 if pending.phase == "probe":
                     return await self._probe(pending), ()
-            seconds = None if timed is None else timed[0] - now
+            # By the clock itself: one that was set back would otherwise be asked again and again.
+            seconds = None if timed is None else timed[0] - self.services.clock.now()
             if self._may_stop(seconds):
                 return None, ()
             await self._wait(seconds)
@@ -148,8 +152,10 @@ class Driver:
         pending = self.snapshot.pending
         if self.services.stopping.is_set():
             # A call that could not be made again is waited for: leaving now would leave it in doubt.
-            return self.call is None or (
-                isinstance(pending, PendingCall) and may_leave(self.definition, pending)
+            return (
+                self.call is None
+                or not isinstance(pending, PendingCall)
+                or self.definition.declaration.tools[pending.tool].repeatable
             )
         parked = pending is None or (isinstance(pending, PendingCall) and pending.phase == "doubt")
         if not parked and self.call is None and seconds is not None:
@@ -170,7 +176,7 @@ class Driver:
 
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._looked < _POLL:
             return None
         self._looked = now
@@ -225,6 +231,9 @@ class Driver:
         self.call.add_done_callback(lambda _: self._woken.set())
 
     async def _make(self, call: PendingCall) -> Outcome:
+        # Since the intent was committed this process may have been paused for longer than its lease.
+        timeout = self.definition.declaration.tools[call.tool].timeout
+        self.services.hold(self.snapshot.run, self.epoch, timeout)
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:

@@ -33,9 +33,17 @@ def pinned(store: Store, digest: str) -> Definition:
     return _define(stored)
 
 
+def declared(store: Store, digest: str) -> Declaration:
+    """Return the declaration with a digest; nothing of its tools is loaded."""
+    stored = store.machine(digest)
+    assert stored is not None
+    return Declaration.model_validate_json(stored.declaration)
+
+
 @lru_cache(maxsize=64)
 def _define(stored: StoredMachine) -> Definition:
-    declaration = Declaration.model_validate_json(stored.declaration)
     return resolve(
-        declaration, Folder(Path(stored.source)), nowhere(f"{stored.source} ({stored.name} {stored.version})")
+        Declaration.model_validate_json(stored.declaration),
+        Folder(Path(stored.source)),
+        nowhere(f"{stored.source} ({stored.name} {stored.version})"),
     )

@@ -20,6 +20,7 @@ from statemachine.clock import Clock, SystemClock
 from statemachine.errors import (
     EventRefused,
     InvalidInput,
+    LeaseLost,
     RunOwned,
     StateMachineError,
     StoreUnusable,
@@ -86,6 +87,7 @@ class Runtime:
         self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
+        self._held_until = 0.0  # the earliest end of the leases held, in seconds since the epoch
 
     @cached_property
     def store(self) -> Store:
@@ -137,7 +139,7 @@ class Runtime:
         if self.observer is not None:
             self.observer(definition, made, made.at)
         driver = Driver(self, definition, made.snapshot, head, 1, follow=self.follow, patience=self.patience)
-        return await self._drive(driver, made.call)
+        return await self._drive(driver, made.at, made.call)
 
     async def queue(
         self, machine: Definition | MachineBuilder | str | Path, inputs: Mapping[str, Any] | None = None
@@ -174,10 +176,11 @@ class Runtime:
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         pinned(self.store, stored.machine)  # before it is taken: what cannot be driven is left as it is
-        return await self.drive(run, self.store.acquire(run, self.owner, self.clock.now(), LEASE, is_dead))
+        now = self.clock.now()
+        return await self.drive(run, self.store.acquire(run, self.owner, now, LEASE, is_dead), now)
 
-    async def drive(self, run: str, epoch: int) -> RunView:
-        """Drive a run that this runtime has just acquired, in that epoch.
+    async def drive(self, run: str, epoch: int, leased: float) -> RunView:
+        """Drive a run that this runtime has acquired, in that epoch and at that time.
 
         Raises:
             InvalidMachine: Its tools can no longer be loaded; the run is given back.
@@ -192,7 +195,7 @@ class Runtime:
         driver = Driver(
             self, definition, snapshot, stored.head, epoch, follow=self.follow, patience=self.patience
         )
-        return await self._drive(driver)
+        return await self._drive(driver, leased)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
         """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
@@ -211,7 +214,9 @@ class Runtime:
             if result is not None:
                 yield result
 
-    async def _drive(self, driver: Driver, call: PendingCall | None = None) -> RunView:
+    async def _drive(self, driver: Driver, leased: float, call: PendingCall | None = None) -> RunView:
+        if not self._drivers:
+            self._held_until = leased + LEASE
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run = driver.snapshot.run
@@ -341,7 +346,9 @@ class Runtime:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))
-        if len(self._queue) == 1:
+        if len(self._drivers) == 1:
+            self._flush()  # nobody else could share the transaction: waiting a turn would only cost time
+        elif len(self._queue) == 1:
             loop.call_soon(self._flush)
         await future
 
@@ -365,7 +372,35 @@ class Runtime:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            self.store.renew(self.owner, self.clock.now(), LEASE)
+            # What the store refuses, each step tells; one refusal must not end renewing for good.
+            with contextlib.suppress(StoreUnusable):
+                self._extend()
+
+    def _extend(self) -> None:
+        now = self.clock.now()
+        self.store.renew(self.owner, now, LEASE)
+        self._held_until = now + LEASE
+
+    def hold(self, run: str, epoch: int, seconds: float) -> None:
+        """Make sure, before a call, that this process's lease of a run has not run out unnoticed.
+
+        The lease outlasts the call, so that whoever takes the run over finds it past its deadline; of a call
+        that may take longer than half a lease, half a lease is asked for.
+
+        Args:
+            run: The run.
+            epoch: The epoch in which this process has it.
+            seconds: The call's timeout.
+
+        Raises:
+            LeaseLost: Another process has taken the run over.
+        """
+        if self.clock.now() + min(seconds, LEASE / 2) >= self._held_until:
+            self._extend()
+            if (found := self.store.load(run).epoch) != epoch:
+                raise LeaseLost(
+                    f"run {run} was taken over: it is in epoch {found}, this process in {epoch}; no call was made"
+                )
 
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run; it may not exist yet."""

@@ -85,12 +85,12 @@ class Worker:
         epochs = store.claim(ready, self.runtime.owner, now, LEASE, gone)
         for run in ready:
             if run.id in epochs:
-                self._going[asyncio.create_task(self._drive(run.id, epochs[run.id]))] = run
+                self._going[asyncio.create_task(self._drive(run.id, epochs[run.id], now))] = run
         return len(epochs)
 
-    async def _drive(self, run: str, epoch: int) -> Result | None:
+    async def _drive(self, run: str, epoch: int, leased: float) -> Result | None:
         try:
-            return await self.runtime.drive(run, epoch)
+            return await self.runtime.drive(run, epoch, leased)
         except (LeaseLost, RunOwned):
             return None  # another has it by now
         except Exception as error:  # one run that cannot go on must not hold up the others

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from statemachine.clock import instant
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.enter import send
+from statemachine.kernel.enter import intend, send
 from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import end_by_limit, route
@@ -36,6 +37,8 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
     draft.add("call_finished", {"key": call.key, **outcome.as_data()})
     if outcome.cost:
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
+    if call.refreshes is not None:
+        return _refreshed(draft, call, outcome)
     failure = outcome.failure or _keep(draft, outcome.output, checked)
     if failure is None:
         draft.failure = None  # what failed before has been answered
@@ -74,16 +77,49 @@ def _failed(draft: Draft, call: PendingCall, failure: Failure) -> Step:
         retried = f" (after {used} {'retry' if used == 1 else 'retries'})" if used else ""
         draft.fail(failure.failure, failure.message + retried, call.tool)
         return route(draft, name)
+    retries = {**call.retries, failure.failure: used + 1}
+    if policy.refresh is not None:
+        return _refresh(draft, policy.refresh, retries, call.tool)
     wait = policy.seconds(used + 1)
     if policy.jitter == "full":
         wait *= _share(f"{call.key}:{call.attempt}")
     due = instant(draft.now + max(wait, failure.retry_after or 0))
-    draft.pending = replace(
-        call, phase="backoff", due=due, retries={**call.retries, failure.failure: used + 1}
-    )
+    draft.pending = replace(call, phase="backoff", due=due, retries=retries)
     draft.status = "waiting"
     draft.add("timer_set", {"due": due, "key": call.key, "after": failure.failure})
     return draft.step(name, "retry")
+
+
+def _refresh(draft: Draft, reader: str, retries: Mapping[str, int], tool: str) -> Step:
+    """Read anew what was stale, as the state that reads it does; the call is made again after that."""
+    limit = limit_reached(draft, step=False, call=True)
+    if limit is not None:
+        return end_by_limit(draft, FINISH, limit)
+    intend(draft, dict(draft.entries[-1][1]), _state_of(draft, reader), retries, refreshes=tool)
+    return draft.step(FINISH, "retry")
+
+
+def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
+    """Make the call anew with what was read, as a call of its own; if nothing was, the data stay stale."""
+    failure = outcome.failure
+    if failure is None:
+        reader = _state_of(draft, call.tool)
+        values, wrong = saved(draft.definition, draft.definition.actions[reader].saves, outcome.output)
+        if not wrong:
+            draft.write(values, reader)
+            limit = limit_reached(draft, step=False, call=True)
+            if limit is not None:
+                return end_by_limit(draft, FINISH, limit)
+            intend(draft, dict(draft.entries[-1][1]), None, call.retries)
+            return draft.step(FINISH, "retry")
+        failure = Failure("contract", f"the output is no {wrong}")
+    message = f"the data are stale, and {call.tool} could not read them anew: {failure.message}"
+    draft.fail("stale_data", message, call.refreshes or call.tool)
+    return route(draft, "failed.stale_data")
+
+
+def _state_of(draft: Draft, tool: str) -> str:
+    return next(name for name, action in draft.definition.actions.items() if action.tool == tool)
 
 
 def _share(seed: str) -> float:

@@ -54,12 +54,14 @@ class Draft:
         "now",
         "output",
         "pending",
+        "recent",
         "result",
         "sources",
         "state",
         "status",
         "steps",
         "target",
+        "watched",
     )
 
     def __init__(self, definition: Definition, before: Snapshot, now: float) -> None:
@@ -90,6 +92,8 @@ class Draft:
         self.because = before.because
         self.cancelled = before.cancelled
         self.result = before.output
+        self.recent = before.recent
+        self.watched = before.watched
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -134,11 +138,11 @@ class Draft:
         fresh_for = self.definition.declaration.context[field].fresh_for
         return fresh_for is None or self.now - self.sources[field].at <= fresh_for
 
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Write context fields, as the state that the run is in."""
+    def write(self, values: Mapping[str, Any], by: str | None = None) -> None:
+        """Write context fields, as the state that the run is in or, to refresh them, another one."""
         if values:
             self.context = {**self.context, **values}
-            self.sources = {**self.sources, **dict.fromkeys(values, Source(self.state, self.now))}
+            self.sources = {**self.sources, **dict.fromkeys(values, Source(by or self.state, self.now))}
 
     def fail(self, failure: str, message: str, tool: str = "") -> None:
         """Note a failure where guards and people find it."""
@@ -173,6 +177,8 @@ class Draft:
             self.because,
             self.cancelled,
             self.result,
+            self.recent,
+            self.watched,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

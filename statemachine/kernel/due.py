@@ -37,8 +37,8 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
 
 
 def may_leave(definition: Definition, call: PendingCall) -> bool:
-    """Return whether the run may move on without the call's outcome: only if it can be made again."""
-    return call.phase == "backoff" or definition.declaration.tools[call.tool].repeatable
+    """Return whether the run may move on without the call's outcome: only if it changes nothing."""
+    return call.phase == "backoff" or definition.declaration.tools[call.tool].effect == "read"
 
 
 def waiting_for(definition: Definition, snapshot: Snapshot) -> str:

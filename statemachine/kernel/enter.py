@@ -8,8 +8,11 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
+from statemachine.kernel.events import NOTHING
+from statemachine.kernel.limits import last_failure
 from statemachine.kernel.snapshot import Immediate, PendingCall, Timer
-from statemachine.machine.definition import REFUSED, Definition, Edge
+from statemachine.kernel.stuck import repeated_call, unchanged_round
+from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
 from statemachine.machine.expressions import Expression
 
 
@@ -48,9 +51,13 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
     draft.entered = draft.now
     draft.steps += 1
     draft.pending, draft.status = None, "running"
+    stalled = unchanged_round(draft, target) if state.attempts is not None else ""
+    if stalled:
+        _stuck(draft, stalled)
+        return
     match state.kind:
         case "call":
-            _intend(draft, body)
+            intend(draft, body)
         case "wait":
             assert state.wait is not None
             draft.pending = Timer(instant(draft.now + state.wait.seconds(draft.attempts.get(target, 1))))
@@ -64,19 +71,39 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
             finish(draft)
 
 
-def _intend(draft: Draft, transition: dict[str, Any]) -> None:
-    action = draft.definition.actions[draft.state]
+def intend(
+    draft: Draft,
+    entry: dict[str, Any],
+    state: str | None = None,
+    retries: Mapping[str, int] = NOTHING,
+    refreshes: str | None = None,
+) -> None:
+    """Intend the call of the run's state, or the one that another ``state`` would make to refresh it.
+
+    ``entry`` is the record that tells of it if the call's input cannot be computed.
+    """
+    action = draft.definition.actions[state or draft.state]
     try:
         given = {name: expression.value(draft) for name, expression in action.arguments.items()}
     except InvalidExpression as error:
         message = f"the input of {action.tool} cannot be computed: {error}"
-        transition["error"] = message
+        entry["error"] = message
         draft.fail("guard", message, action.tool)
         draft.pending = Immediate(REFUSED)
         return
     seq = draft.before.seq + len(draft.entries) + 1
     given = {name: value for name, value in given.items() if value is not None}
-    send(draft, PendingCall(f"{draft.before.run}:{seq}", seq, action.tool, given, 1, "sent", draft.now))
+    repeated = "" if retries else repeated_call(draft, action.tool, given)
+    if repeated:
+        _stuck(draft, repeated)
+        return
+    key = f"{draft.before.run}:{seq}"
+    send(draft, PendingCall(key, seq, action.tool, given, 1, "sent", draft.now, retries, refreshes=refreshes))
+
+
+def _stuck(draft: Draft, what: str) -> None:
+    draft.because = f"the run is stuck in {draft.state}: {what}{last_failure(draft)}"
+    draft.pending = Immediate(STUCK)
 
 
 def send(draft: Draft, call: PendingCall) -> None:

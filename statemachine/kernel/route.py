@@ -11,7 +11,7 @@ from statemachine.kernel.events import NOTHING, Step
 from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
 from statemachine.kernel.saving import saved
-from statemachine.machine.definition import REFUSED, Edge
+from statemachine.machine.definition import REFUSED, STUCK, Edge
 
 
 def route(
@@ -90,7 +90,7 @@ def cancel(draft: Draft, by: str) -> Step:
 def _why_nowhere(draft: Draft, name: str, verdict: Verdict) -> str:
     if name.startswith("limit."):
         return limit_reason(draft, name)
-    if verdict == "guard_error" or name.startswith("failed."):
+    if verdict == "guard_error" or name == STUCK or name.startswith("failed."):
         return draft.because
     if verdict == "denied":
         return f"every guard on `{name}` in {draft.state} said no"

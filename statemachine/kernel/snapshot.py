@@ -40,6 +40,7 @@ class PendingCall:
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
+        refreshes: The tool whose call found stale data and is made anew after this read; None for any other.
     """
 
     key: str
@@ -51,6 +52,7 @@ class PendingCall:
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
+    refreshes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,9 @@ class Snapshot(NamedTuple):
         because: What last went wrong, for people.
         cancelled: Whether a cancellation was accepted.
         output: The output of a finished run.
+        recent: Digests of the last calls, where the machine wants to know whether it is stuck.
+        watched: For each state that counts attempts, the digest of the watched fields when it was last
+            entered, and at how many entries in a row it was that.
     """
 
     run: str
@@ -120,6 +125,8 @@ class Snapshot(NamedTuple):
     because: str
     cancelled: bool
     output: Mapping[str, Any] | None
+    recent: tuple[str, ...] = ()
+    watched: Mapping[str, tuple[str, int]] = _NOTHING
 
     @property
     def finished(self) -> bool:
@@ -156,6 +163,8 @@ class Snapshot(NamedTuple):
             "because": self.because,
             "cancelled": self.cancelled,
             "output": None if self.output is None else dict(self.output),
+            "recent": list(self.recent),
+            "watched": {state: list(seen) for state, seen in self.watched.items()},
         }
 
     @classmethod
@@ -167,4 +176,6 @@ class Snapshot(NamedTuple):
             kinds = {"call": PendingCall, "timer": Timer, "immediate": Immediate}
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
-        return cls(**{**data, "pending": pending, "sources": sources})
+        watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
+        parts = {"pending": pending, "sources": sources, "watched": watched}
+        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})

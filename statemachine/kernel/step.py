@@ -14,10 +14,10 @@ from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, E
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, Definition
+from statemachine.machine.definition import REFUSED, STUCK, Definition
 from statemachine.machine.model import OPERATOR
 
-_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED))
+_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK))
 _ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 

@@ -12,6 +12,9 @@ from statemachine.machine.references import Folder
 from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature
 
+STUCK = "stuck"
+"""The event that a run raises which repeats itself."""
+
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
 
@@ -113,7 +116,7 @@ class Definition:
             f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(declared.limits, n) is not None
         ]
         return frozenset(
-            ["always", "done", "partial", "elapsed", "timeout", "cancelled", REFUSED]
+            ["always", "done", "partial", "elapsed", "timeout", "cancelled", REFUSED, STUCK]
             + [f"failed.{c}" for c in FAILURE_CLASSES]
             + limits
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]

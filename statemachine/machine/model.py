@@ -79,6 +79,9 @@ class Limits(Part):
         calls: Tool calls that a run may make, retries included.
         elapsed: Seconds from the start of the run.
         cost: For each unit (``usd``, ``tokens``, …), how much a run may spend.
+        stuck_after: How often the same call with the same input, a cycle of up to five calls, or a round in
+            which no field to ``watch`` changes, may come in a row before ``stuck`` is raised.
+        watch: The fields that progress shows in; a round begins when a state that counts attempts is entered.
         otherwise: The final state for a limit, or an unanswered event, that no transition takes; without
             it the machine's only ``final: failed`` state.
     """
@@ -87,7 +90,15 @@ class Limits(Part):
     calls: Count | None = None
     elapsed: Duration | None = None
     cost: dict[Name, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] = {}
+    stuck_after: Annotated[int, Field(ge=2, le=100, strict=True)] | None = None
+    watch: tuple[Name, ...] = ()
     otherwise: Name | None = None
+
+    @model_validator(mode="after")
+    def _watched(self) -> Limits:
+        if self.watch and self.stuck_after is None:
+            raise ValueError("watch needs stuck_after: how many rounds without a change are too many")
+        return self
 
 
 class Backoff(Part):
@@ -123,10 +134,19 @@ class Retry(Backoff):
     Attributes:
         max: Retries after the first try.
         jitter: ``full`` waits a share of the back-off that is fixed by the call's key; ``none`` waits all.
+        refresh: Of ``stale_data``: the read tool that is called first, as the one state that calls it does,
+            with its inputs and saves. The call is then made with what its inputs are by now, at once.
     """
 
     max: Annotated[int, Field(ge=1, le=1000, strict=True)]
     jitter: Literal["full", "none"] = "full"
+    refresh: DottedName | None = None
+
+    @model_validator(mode="after")
+    def _at_once(self) -> Retry:
+        if self.refresh is not None and self.model_fields_set - {"max", "refresh"}:
+            raise ValueError("with refresh the call is made at once: only max goes with it")
+        return self
 
 
 def _words(command: Any) -> Any:
@@ -186,8 +206,10 @@ class Tool(Part):
             raise ValueError("a write declares idempotent: true or false")
         if self.effect == "read" and (self.reversibility or self.idempotent is not None or self.probe):
             raise ValueError("reversibility, idempotent and probe belong to a write")
-        for failure in self.retry:
-            if failure not in REPEATABLE:
+        for failure, policy in self.retry.items():
+            if (failure == "stale_data") != (policy.refresh is not None):
+                raise ValueError("a retry after stale_data names the tool to refresh with, and no other does")
+            if failure not in (*REPEATABLE, "stale_data"):
                 raise ValueError(
                     f"retry after {failure} would repeat the identical call; only {', '.join(REPEATABLE)} may be"
                 )

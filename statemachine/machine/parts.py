@@ -59,10 +59,20 @@ def Limits(
     calls: int | None = None,
     elapsed: DurationText | None = None,
     cost: Mapping[str, float] | None = None,
+    stuck_after: int | None = None,
+    watch: Sequence[str] | None = None,
     otherwise: str | None = None,
 ) -> Mapping[str, Any]:
     """Return a machine's limits; see :class:`statemachine.machine.model.Limits`."""
-    return given(steps=steps, calls=calls, elapsed=elapsed, cost=cost, otherwise=otherwise)
+    return given(
+        steps=steps,
+        calls=calls,
+        elapsed=elapsed,
+        cost=cost,
+        stuck_after=stuck_after,
+        watch=watch,
+        otherwise=otherwise,
+    )
 
 
 def Backoff(
@@ -79,8 +89,11 @@ def Retry(
     factor: float = 2.0,
     cap: DurationText = "1m",
     jitter: Literal["full", "none"] = "full",
+    refresh: str | None = None,
 ) -> Mapping[str, Any]:
     """Return a retry policy; see :class:`statemachine.machine.model.Retry`."""
+    if refresh is not None:
+        return {"max": max, "refresh": refresh}
     return {"max": max, "initial": initial, "factor": factor, "cap": cap, "jitter": jitter}
 
 

@@ -10,7 +10,7 @@ from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
-_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "limit", "always")
+_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "limit", "always", "stuck")
 """First words of the events that the runtime raises."""
 
 _OWN = {"call": ("done", "partial"), "wait": ("elapsed",)}
@@ -43,6 +43,10 @@ class _Structure:
                     hint = suggest(owner, [OPERATOR, *declared.states])
                     message = f"`{owner}` is neither a state nor `{OPERATOR}`{hint}"
                     self.report.add("SM113", ("context", name, "owner"), message)
+        for name in declared.limits.watch:
+            if self.report.missing("context", name, declared.context):
+                message = f"there is no context field `{name}`{suggest(name, declared.context)}"
+                self.report.add("SM113", ("limits", "watch"), message)
         for event in declared.events:
             if event.partition(".")[0] in _RAISED:
                 message = f"`{event}` is raised by the runtime; choose another name"
@@ -69,9 +73,25 @@ class _Structure:
             (("states", n, "do"), s.do) for n, s in self.declared.states.items() if s.do is not None
         ]
         named += [(("tools", n, "probe"), t.probe) for n, t in tools.items() if t.probe is not None]
+        for tool_name, tool in tools.items():
+            for failure, policy in tool.retry.items():
+                if policy.refresh is not None:
+                    path: Keys = ("tools", tool_name, "retry", failure, "refresh")
+                    named.append((path, policy.refresh))
+                    self._refresh(path, policy.refresh)
         for path, name in named:
             if self.report.missing("tools", name, tools):
                 self.report.add("SM111", path, f"there is no tool `{name}`{suggest(name, tools)}")
+
+    def _refresh(self, path: Keys, name: str) -> None:
+        tool = self.declared.tools.get(name)
+        callers = [n for n, s in self.declared.states.items() if s.do == name]
+        if tool is not None and tool.effect != "read":
+            self.report.add("SM117", path, f"`{name}` writes; what refreshes only reads")
+        elif tool is not None and len(callers) != 1 and not self.report.lost("states"):
+            many = f"{len(callers)} states call it" if callers else "no state calls it"
+            message = f"`{name}` refreshes as the one state that calls it does, and {many}"
+            self.report.add("SM117", path, message)
 
     def _otherwise(self) -> None:
         limits, states = self.declared.limits, self.declared.states
@@ -126,6 +146,10 @@ class _Structure:
         if event in _WHY:
             if not damaged:
                 self.report.add("SM125", path, _WHY[event], key=True)
+        elif event == "stuck":
+            if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
+                message = "declare `stuck_after:` under limits: to get `stuck`"
+                self.report.add("SM125", path, message, key=True)
         elif event in ("limit.calls", "limit.elapsed") or event.startswith("limit.cost."):
             if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
                 message = f"no such limit is declared; declare it under limits: to get `{event}`"
@@ -138,6 +162,7 @@ class _Structure:
     def _possible(self, states: Iterable[State]) -> list[str]:
         limits = self.declared.limits
         possible = ["*", "cancelled", "limit", "limit.cost", *_FAILED, *self.declared.events]
+        possible += ["stuck"] if limits.stuck_after else []
         possible += [f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(limits, n)]
         possible += [f"limit.cost.{unit}" for unit in limits.cost]
         for state in states:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from statemachine.errors import InvalidMachine
 from statemachine.machine.definition import Definition
-from statemachine.machine.model import Declaration, PythonGuard
+from statemachine.machine.model import Backoff, Declaration, PythonGuard
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Report, nowhere
 from statemachine.machine.resolve import resolve_into
 from statemachine.machine.source import Source
 from statemachine.machine.validate import validate
+
+_BACKOFF = Backoff().model_dump(mode="json")
+_WORDS = re.compile(r"\*|\d+(?:ms|[smhd])|[A-Za-z_](?:[\w./ -]*[\w.])?", re.ASCII)
 
 
 def define(source: Source, folder: Folder) -> Definition:
@@ -43,13 +47,12 @@ def to_yaml(declaration: Declaration) -> str:
         report.add("SM108", path, f"YAML cannot say the function {function}; write it as an expression")
     report.refuse()
     from ruamel.yaml import YAML
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     yaml = YAML()
     yaml.width = 110
+    yaml.brace_single_entry_mapping_in_flow_sequence = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     data = _shorten(declaration.as_data())
-    data["version"] = DoubleQuotedScalarString(data["version"])
     text = io.StringIO()
     yaml.dump(_flow(data, 0), text)
     return text.getvalue()
@@ -72,8 +75,8 @@ def _shorten(data: dict[str, Any]) -> dict[str, Any]:
             table["on"][event] = _short_transitions(transitions)
         if "always" in table:
             table["always"] = _short_transitions(table["always"])
-        wait = table.get("wait")
-        if wait and wait.get("factor") == 1 and wait.get("initial", "1s") == wait.get("cap", "1m"):
+        wait = _BACKOFF | table.get("wait", {})
+        if wait["factor"] == 1 and wait["initial"] == wait["cap"]:
             table["wait"] = wait["cap"]
         if list(table.get("save", {}).values()) == ["output"]:
             table["save"] = next(iter(table["save"]))
@@ -91,7 +94,7 @@ def _flow(value: Any, depth: int) -> Any:
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     if isinstance(value, Mapping):
-        mapping = CommentedMap({k: _flow(v, depth + 1) for k, v in value.items()})
+        mapping = CommentedMap({_quoted(k): _flow(v, depth + 1) for k, v in value.items()})
         if (
             depth >= 1
             and len(str(value)) <= 90
@@ -104,4 +107,15 @@ def _flow(value: Any, depth: int) -> Any:
         if len(str(value)) <= 90:
             sequence.fa.set_flow_style()
         return sequence
-    return value
+    return _quoted(value) if isinstance(value, str) else value
+
+
+def _quoted(text: str) -> str:
+    """Quote what is more than words: ruamel writes ``:0`` bare within braces, and cannot read it back."""
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
+
+    if _WORDS.fullmatch(text):
+        return text
+    single = '"' in text and text.isprintable() and text.isascii()
+    quoted: str = SingleQuotedScalarString(text) if single else DoubleQuotedScalarString(text)
+    return quoted

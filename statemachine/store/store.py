@@ -152,12 +152,6 @@ class Store(AbstractContextManager["Store"]):
         with self._one_writer, self._reported():
             return self._writer.store(commits)
 
-    def create_run(self, machine: StoredMachine, first: Commit, *, owner: str, lease_until: float) -> None:
-        """Store one new run; raise InvalidInput when there is a run of that id."""
-        (refused,) = self.commit([NewRun(machine, first, owner, lease_until)])
-        if refused is not None:
-            raise refused
-
     def post(self, run: str, event: str, payload: object, at: float) -> int:
         """Put an event into a run's inbox and return its id.
 

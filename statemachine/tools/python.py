@@ -42,6 +42,8 @@ async def call_python(tool: Tool, signature: Signature, given: Mapping[str, Any]
         arguments[signature.call_parameter] = call
     is_async = inspect.iscoroutinefunction(function)
     work = asyncio.ensure_future(function(**arguments) if is_async else _in_thread(function, arguments))
+    # When nobody waits any more, what it still raises is dropped like what it still gives, and not complained of.
+    work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         done, _ = await asyncio.wait({work}, timeout=tool.timeout)
         if not done:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from xml.etree import ElementTree
 
 import pytest
@@ -16,13 +17,16 @@ from statemachine.diagrams.lines import lines
 from statemachine.errors import MissingExtra
 from statemachine.machine.model import Declaration
 from tests.diagrams.machines import agent
+from tests.diagrams.tangles import tangle
 
 HASHES = """
 import hashlib
 from statemachine.diagrams import FORMATS, render
 from tests.diagrams.machines import agent
-for form in FORMATS:
-    print(form, hashlib.sha256(render(agent(), form)).hexdigest())
+from tests.diagrams.tangles import tangle
+for machine in (agent(), tangle(20)):
+    for form in FORMATS:
+        print(form, hashlib.sha256(render(machine, form)).hexdigest())
 """
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -42,7 +46,7 @@ def test_pictures_do_not_depend_on_fonts_graphviz_or_the_process(tmp_path: Path)
     usual = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "de_DE.UTF-8", "TZ": "Asia/Tokyo"}
     found = hashes("1", **usual)
     assert hashes("2", **bare) == found
-    assert len(found.splitlines()) == len(FORMATS)
+    assert len(found.splitlines()) == 2 * len(FORMATS)
 
 
 def test_the_walk_round_a_loop_does_not_depend_on_the_process() -> None:
@@ -109,11 +113,40 @@ def test_png_and_pdf_are_what_they_are_called() -> None:
     assert set(re.findall(rb"/BaseFont /(\S+)", pdf)) == {b"Helvetica", b"Helvetica-Bold"}
 
 
-def test_pdf_without_its_libraries_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where svglib is not installed, the error says what to install."""
-    monkeypatch.setitem(sys.modules, "svglib.svglib", None)
-    with pytest.raises(MissingExtra, match=r"agent-statemachine\[pdf\]"):
+@pytest.mark.parametrize("module", ["svglib.svglib", "reportlab"])
+def test_pdf_without_its_libraries_names_the_extra(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Where they are not installed, the error says what to install, and nothing else needs them."""
+    for name in [name for name in sys.modules if name.startswith(module.partition(".")[0])]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf"needs {module}.*agent-statemachine\[pdf\]"):
         render(agent(), "pdf")
+    for form in set(FORMATS) - {"pdf"}:
+        assert render(agent(), form)
+
+
+def test_a_png_is_whole_and_twice_the_size_on_screen() -> None:
+    """Its pixels are as many as 144 dots an inch make."""
+    png = render(agent(), "png")
+    assert png[-8:-4] == b"IEND"
+    size = re.search(rb'<svg width="([\d.]+)pt" height="([\d.]+)pt"', render(agent(), "svg"))
+    assert size
+    for place, points in zip((16, 20), size.groups(), strict=True):
+        assert int.from_bytes(png[place : place + 4]) == pytest.approx(2 * float(points), abs=3)
+
+
+@pytest.mark.parametrize(("states", "most"), [(7, 1.0), (30, 5.0), (100, 25.0)])
+def test_drawing_takes_no_longer_than_people_wait(
+    states: int, most: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An SVG of seven states takes a few hundredths of a second; the times are printed."""
+    declaration = agent() if states == 7 else tangle(states)
+    start = perf_counter()
+    svg = render(declaration, "svg")
+    seconds = perf_counter() - start
+    with capsys.disabled():
+        print(f"\n{states} states: SVG of {len(svg) / 1000:.0f} kB in {seconds:.3f} s")
+    assert seconds < most
 
 
 def test_a_suffix_names_its_format_and_others_are_refused() -> None:

@@ -23,7 +23,7 @@ from statemachine.kernel import (
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
-from tests.kernel.driving import BAD, GOOD, declare
+from tests.kernel.driving import BAD, GOOD, TOOLS, declare
 
 EVENTS = {"go": {}, "sized": {"size": "int"}}
 CALLED = ("look", "put", "post", "mail")
@@ -118,6 +118,8 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
         limits["elapsed"] = draw(st.sampled_from(["10s", "1m", "1h"]))
     if draw(st.booleans()):
         limits["cost"] = {"usd": draw(st.sampled_from([1, 2.5]))}
+    if draw(st.booleans()):
+        limits |= {"stuck_after": draw(st.integers(2, 4)), "watch": ["n"]}
     on: dict[str, Any] = {}
     if draw(st.booleans()):
         on["limit"] = transitions(ends)
@@ -135,6 +137,11 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
     tools = {
         name: {"retry": draw(st.dictionaries(classes, policy, min_size=1, max_size=3))} for name in CALLED
     }
+    callers = [state["do"] for state in states.values() if "do" in state]
+    readers = [name for name in CALLED if callers.count(name) == 1 and TOOLS[name]["effect"] == "read"]
+    for name in CALLED:
+        if readers and draw(st.booleans()):
+            tools[name]["retry"]["stale_data"] = {"max": 2, "refresh": draw(st.sampled_from(readers))}
     return {"states": states, "limits": limits, "on": on, "events": EVENTS, "tools": tools}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -135,8 +135,19 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
+MINIMAL = {"machine": "a", "version": "1", "initial": "a", "states": {"a": {"final": "failed"}}}
+
+
+@example(
+    {
+        **MINIMAL,
+        "tools": {"a": {"shell": [": "], "effect": "read", "failures": {":0": "fatal"}, "summary": ":0"}},
+    }
+)
+@example({**MINIMAL, "states": {"a": {"wait": "1m", "on": {"elapsed": "b"}}, "b": {"final": "failed"}}})
+@example({**MINIMAL, "on": {"*": "a"}, "version": "true", "summary": "x " * 80 + "\u2028\n  é"})
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(machines())
 def test_any_machine_printed_as_yaml_reads_back_as_the_same(data: dict[str, Any]) -> None:
@@ -165,12 +176,11 @@ def test_printing_twice_gives_the_same_text(file: str) -> None:
 @given(st.integers(1, 3650 * UNITS["d"]))
 def test_a_duration_is_read_back_from_its_spelling(milliseconds: int) -> None:
     """To the millisecond, from one to ten years."""
-    data = {"machine": "a", "version": "1", "initial": "a", "states": {"a": {"final": "failed"}}}
     spelled = spell(milliseconds / 1000)
-    declared = Declaration.model_validate(data | {"limits": {"elapsed": spelled}})
+    declared = Declaration.model_validate(MINIMAL | {"limits": {"elapsed": spelled}})
     assert declared.limits.elapsed == milliseconds / 1000
     assert declared.as_data()["limits"] == {"elapsed": spelled}
-    assert declared == Declaration.model_validate(data | {"limits": {"elapsed": f"{milliseconds}ms"}})
+    assert declared == Declaration.model_validate(MINIMAL | {"limits": {"elapsed": f"{milliseconds}ms"}})
 
 
 HEAD = 'machine: demo\nversion: "1"\ninitial: ask\n'

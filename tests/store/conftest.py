@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from statemachine.journal import genesis, seal
-from statemachine.store import Commit, Store, StoredMachine
+from statemachine.store import Commit, NewRun, Store, StoredMachine
 
 MACHINE = StoredMachine("ab" * 32, "renewal", "1", "{}", "machines/renewal")
 ENTRIES = [("call_finished", {"output": "x" * 180}), ("call_intended", {"input": "y" * 180})]
@@ -40,7 +40,9 @@ class Run:
     def begin(self, store: Store, owner: str = "me", until: float = 100.0, **summary: Any) -> Run:
         """Store the run's first record."""
         first = self.step([("run_started", {"inputs": {}})], **summary)
-        store.create_run(self.machine, first, owner=owner, lease_until=until)
+        (refused,) = store.commit([NewRun(self.machine, first, owner, until)])
+        if refused is not None:
+            raise refused
         return self
 
     def take_over(self, store: Store, owner: str) -> Run:

@@ -7,7 +7,7 @@ import sys
 
 from statemachine.errors import StoreUnusable
 from statemachine.journal import genesis, seal, verify
-from statemachine.store import Commit, Store, StoredMachine
+from statemachine.store import Commit, NewRun, Store, StoredMachine
 
 database, commits, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 machine = StoredMachine("ab" * 32, "renewal", "1", "{}", "machines/renewal")
@@ -22,7 +22,9 @@ with Store.open(database) as store:
     ids = [f"{os.getpid()}-{n}" for n in range(count)]
     if commits:
         for id in ids:
-            store.create_run(machine, step(id, genesis(id, machine.digest), 0), owner="me", lease_until=9.0)
+            assert store.commit([NewRun(machine, step(id, genesis(id, machine.digest), 0), "me", 9.0)]) == [
+                None
+            ]
     print("ready", flush=True)
     done = 0
     while done < commits:

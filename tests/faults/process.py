@@ -1,0 +1,281 @@
+"""A process that drives runs in a world, and strikes itself down at a point that it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+from statemachine.errors import LeaseLost, StoreUnusable
+from statemachine.host import runtime
+from statemachine.host.driver import Driver
+from statemachine.host.runtime import Runtime
+from statemachine.kernel import PendingCall
+from statemachine.store import Commit, NewRun, Store
+from tests.faults import world as worlds
+from tests.faults.invariants import acknowledged, violations
+from tests.faults.world import EFFECTS, World, machine
+
+_DECISION = "a decision on call"
+_ROUNDS = 40
+# Starting a process looks at how all others ended, and an exit code can be read only once.
+_one_at_a_time = Lock()
+_PR_SET_PTRACER = 0x59616D61
+DEADLINE = 60.0
+"""Seconds after which a process that has not ended is stuck, and is ended by SIGALRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a process is to do.
+
+    Attributes:
+        folder: Folder of its world.
+        do: ``start`` runs; ``resume`` all; ``work``: start some, then resume all until none is left that could
+            go on; ``judge``: finish all, and write down which invariants do not hold.
+        runs: How many runs to start.
+        laps: How often each goes round.
+        point: The point at which a signal strikes, from 1; 0 for never.
+        signal: The signal.
+        lease: Seconds that its leases last.
+        mutant: What is broken in this process on purpose; empty for nothing.
+        wait: Whether to wait, before anything else, until ``go`` is in the folder.
+    """
+
+    folder: Path
+    do: Literal["start", "resume", "work", "judge"] = "start"
+    runs: int = 1
+    laps: int = 1
+    point: int = 0
+    signal: int = signal.SIGKILL
+    lease: float = 30.0
+    mutant: str = ""
+    wait: bool = False
+
+
+class Points:
+    """Counts the points that a process comes by, and strikes it at one of them."""
+
+    def __init__(self, at: int, signal: int, log: Path) -> None:
+        self.at, self.signal, self.log, self.count = at, signal, log, 0
+
+    def reached(self, name: str) -> None:
+        """Come by a point."""
+        self.count += 1
+        if self.count == self.at:
+            self.log.write_text(name)
+            os.kill(os.getpid(), self.signal)
+        elif not self.at:
+            with self.log.open("a") as file:
+                file.write(f"{name}\n")
+
+
+@contextmanager
+def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
+    """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
+    commit, acquire, wait = Store.commit, Store.acquire, Driver._wait
+    file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
+        os.write(file, f"{kind} {run} {epoch} {seq} {head} {who(store)}\n".encode())
+
+    def note(store: Store, step: Commit) -> None:
+        if step.records:
+            last = step.records[-1]
+            write(store, "commit", step.run, step.epoch, last.seq, last.hash)
+
+    def committing(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+        what = "a run is created" if any(isinstance(one, NewRun) for one in commits) else "a commit"
+        world.reached(f"before {what}")
+        verdicts = commit(self, commits)
+        for one, refused in zip(commits, verdicts, strict=True):
+            if refused is None:
+                note(self, one.first if isinstance(one, NewRun) else one)
+        world.reached(f"after {what}")
+        return verdicts
+
+    def acquiring(self: Store, run: str, *arguments: Any) -> int:
+        world.reached("before a lease is taken")
+        epoch = acquire(self, run, *arguments)
+        stored = self.load(run)
+        write(self, "lease", run, epoch, stored.seq, stored.head)
+        world.reached("after a lease is taken")
+        return epoch
+
+    async def waiting(self: Driver, seconds: float | None) -> None:
+        pending = self.snapshot.pending
+        if isinstance(pending, PendingCall) and pending.phase == "backoff":
+            world.reached("in back-off")
+        await wait(self, seconds)
+
+    Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
+    Driver._wait = waiting  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
+        Driver._wait = wait  # type: ignore[method-assign]
+        os.close(file)
+
+
+def obey(order: Order) -> None:
+    """Be the process."""
+    from tests.faults.mutants import broken
+
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # whoever wants may trace us
+    signal.alarm(int(DEADLINE))
+    while order.wait and not (order.folder / "go").exists():
+        time.sleep(0.005)
+    world = worlds.enter(World(order.folder))
+    runtime.LEASE = order.lease
+    world.reached = Points(order.point, order.signal, world.folder / "points.txt").reached
+    try:
+        if order.do == "judge":
+            found = asyncio.run(_judge(world, order.mutant))
+            (world.folder / "violations.txt").write_text("\n".join(found))
+            return
+        with broken(order.mutant), watched(world):
+            asyncio.run({"start": _start, "resume": _resume, "work": _work}[order.do](world, order))
+    except StoreUnusable as error:
+        (world.folder / "refused.txt").write_text(str(error))
+        raise SystemExit(4) from None
+    except Exception:
+        (world.folder / "failed.txt").write_text(traceback.format_exc())
+        raise SystemExit(1) from None
+
+
+def wrong(world: World, code: int, *right: int) -> list[str]:
+    """Return what is wrong with how a process ended, if its exit code is not one of the right ones."""
+    if code in right:
+        return []
+    failed = world.folder / "failed.txt"
+    return [f"it ended with {code}: {failed.read_text().strip() if failed.exists() else 'no word'}"]
+
+
+async def _start(world: World, order: Order) -> None:
+    async with Runtime(world.db) as host:
+        starts = [host.start(world.machine, {"laps": order.laps}) for _ in range(order.runs)]
+        for result in await asyncio.gather(*starts, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
+                raise result
+
+
+async def _resume(world: World, order: Order) -> None:
+    async with Runtime(world.db, create=False) as host:
+        await _resume_all(host)
+
+
+async def _resume_all(host: Runtime) -> None:
+    async for result in host.resume_all():
+        if isinstance(result, tuple) and not isinstance(result[1], LeaseLost):
+            raise result[1]
+
+
+async def _work(world: World, order: Order) -> None:
+    await _start(world, order)
+    async with Runtime(world.db) as host:
+        while not all(host.status(run).waiting.startswith(_DECISION) for run in host.store.unfinished()):
+            await _resume_all(host)
+            await asyncio.sleep(random.uniform(0.2, 0.6))
+
+
+async def settle(world: World) -> None:
+    """Be whoever comes after the faults: resume every run, and decide what is in doubt by asking the world."""
+    async with Runtime(world.db, clock=world) as host:
+        for _ in range(_ROUNDS):
+            async for _result in host.resume_all():
+                pass
+            doubtful = [view for run in host.store.unfinished() if (view := host.status(run)).pending]
+            for view in doubtful:
+                assert view.pending is not None
+                if view.pending["phase"] != "doubt":
+                    continue
+                key = view.pending["key"]
+                happened = world.has(key)
+                output = int(key.partition(":")[2]) if happened else None
+                await host.resolve(view.run, happened, output, by=worlds.PERSON)
+            if not host.store.unfinished():
+                return
+
+
+async def _judge(world: World, mutant: str) -> list[str]:
+    """Finish what is left and return the invariants that do not hold, before and after."""
+    from tests.faults.mutants import broken
+
+    found = check(world, settled=False)
+    world.machine.write_text(
+        machine(EFFECTS[:1])
+    )  # a run is pinned to its machine, whatever becomes of the file
+    with broken(mutant), watched(world):
+        await settle(world)
+    return found + check(world, settled=True)
+
+
+def check(world: World, *, settled: bool) -> list[str]:
+    """Return the invariants that do not hold in a world and its store."""
+    with Store.open(world.db) as store:
+        return violations(store, world, acknowledged(world.folder / "acknowledged.txt"), settled=settled)
+
+
+@cache
+def _template() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Store.open(Path(folder) / "runs.db").close()
+        return (Path(folder) / "runs.db").read_bytes()
+
+
+def new_world(folder: Path, *, fresh: bool = False) -> World:
+    """Return an empty world in a folder that is emptied; its tables are made already unless it is ``fresh``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    world = World(folder).make()
+    if not fresh:
+        world.db.write_bytes(_template())
+    return world
+
+
+@cache
+def context() -> multiprocessing.context.ForkServerContext:
+    """Return how processes are made: from one that has loaded everything and has no threads."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.faults.process", "tests.faults.mutants", "statemachine.tools"])
+    return context
+
+
+def spawn(order: Order) -> ForkServerProcess:
+    """Start a process that obeys an order."""
+    process = context().Process(target=obey, args=(order,))
+    with _one_at_a_time:
+        process.start()
+    return process
+
+
+def ended(process: ForkServerProcess) -> int:
+    """Wait for a process and return its exit code: minus the signal, if one ended it."""
+    while True:
+        with _one_at_a_time:
+            if process.exitcode is not None:
+                return process.exitcode
+        time.sleep(0.005)
+
+
+def judged(world: World, mutant: str = "") -> list[str]:
+    """Let a last process finish what is left in a world; return the invariants that do not hold."""
+    code = ended(spawn(Order(world.folder, do="judge", mutant=mutant)))
+    if code != 0:
+        return [f"whoever came after the faults could not go on; {what}" for what in wrong(world, code, 0)]
+    return (world.folder / "violations.txt").read_text().splitlines()
