@@ -346,9 +346,7 @@ class Runtime:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))
-        if len(self._drivers) == 1:
-            self._flush()  # nobody else could share the transaction: waiting a turn would only cost time
-        elif len(self._queue) == 1:
+        if len(self._queue) == 1:
             loop.call_soon(self._flush)
         await future
 
