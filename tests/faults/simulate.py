@@ -274,7 +274,7 @@ def _chunk(folder: Path, first: int, count: int, mutant: str) -> Tally:
     with tempfile.TemporaryDirectory(dir=folder) as own:
         for seed in range(first, first + count):
             simulation = Simulation(Path(own), seed)
-            again = f"seed {seed} (again: python -m tests.faults --only simulation --seed {seed} --most 1)"
+            again = f"`python -m tests.faults --only simulation --seed {seed} --most 1`"
             signal.alarm(_PATIENCE)
             tally.note(again, "", True, _found(simulation, mutant))
             tally.fired += simulation.fired

@@ -226,7 +226,7 @@ MUTANTS: dict[str, Mutant] = {
         "whatever is committed is stored", writer, "_refusal", _unfenced, ("stop", "simulation")
     ),
     "epoch-not-checked": Mutant(
-        "a late writer may store what fits", writer, "_refusal", _any_epoch, ("simulation", "stop")
+        "a late writer may store what fits", writer, "_refusal", _any_epoch, ("stop",)
     ),
     "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, ("stop",)),
     "epoch-not-raised": Mutant("who takes over has the same epoch", Store, "acquire", _same_epoch),
