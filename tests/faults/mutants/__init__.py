@@ -233,9 +233,7 @@ MUTANTS: dict[str, Mutant] = {
     "lease-not-held": Mutant(
         "calls are made on a lease that has run out", Runtime, "hold", lambda _: lambda *_: None, ("stop",)
     ),
-    "refusal-ignored": Mutant(
-        "who lost the run goes on", Runtime, "commit", _refusal_ignored, ("simulation", "stop")
-    ),
+    "refusal-ignored": Mutant("who lost the run goes on", Runtime, "commit", _refusal_ignored, ("stop",)),
     "key-changes": Mutant("a repeated call has a new key", calls, "send", _new_key),
     "doubt-failed": Mutant("a call in doubt counts as failed", calls, "_doubt", _doubt_failed),
     "doubt-happened": Mutant("a call in doubt counts as done", calls, "_doubt", _doubt_happened),
