@@ -52,7 +52,7 @@ class Services(Protocol):
         """Store a step; raise LeaseLost when the run is another's by now."""
         ...
 
-    def hold(self, run: str, epoch: int, seconds: float) -> None:
+    def hold(self, driver: Driver, seconds: float) -> None:
         """Make sure that the lease lasts for a call of so many seconds; raise LeaseLost when the run is another's by now."""
         ...
 
@@ -92,6 +92,8 @@ class Driver:
         self.epoch = epoch
         self.follow = follow
         self.patience = patience
+        self.held_until = 0.0
+        """Until when the lease surely lasts, in seconds since the epoch; its runtime says so."""
         self.call: asyncio.Task[Outcome] | None = None
         self._looked = float("-inf")
         self._woken = asyncio.Event()
@@ -232,8 +234,7 @@ class Driver:
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
-        timeout = self.definition.declaration.tools[call.tool].timeout
-        self.services.hold(self.snapshot.run, self.epoch, timeout)
+        self.services.hold(self, self.definition.declaration.tools[call.tool].timeout)
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:

@@ -87,7 +87,6 @@ class Runtime:
         self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
-        self._held_until = 0.0  # the earliest end of the leases held, in seconds since the epoch
 
     @cached_property
     def store(self) -> Store:
@@ -215,11 +214,9 @@ class Runtime:
                 yield result
 
     async def _drive(self, driver: Driver, leased: float, call: PendingCall | None = None) -> RunView:
-        if not self._drivers:
-            self._held_until = leased + LEASE
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
-        run = driver.snapshot.run
+        run, driver.held_until = driver.snapshot.run, leased + LEASE
         self._drivers[run] = driver
         try:
             if call is not None:
@@ -375,30 +372,32 @@ class Runtime:
                 self._extend()
 
     def _extend(self) -> None:
-        now = self.clock.now()
-        self.store.renew(self.owner, now, LEASE)
-        self._held_until = now + LEASE
+        asked = self.clock.now()
+        self.store.renew(self.owner, asked, LEASE)
+        for run, driver in self._drivers.items():
+            # Only of a lease that had not run out by now is it known that nobody else took the run meanwhile.
+            if self.clock.now() < driver.held_until or self.store.load(run).epoch == driver.epoch:
+                driver.held_until = asked + LEASE
 
-    def hold(self, run: str, epoch: int, seconds: float) -> None:
+    def hold(self, driver: Driver, seconds: float) -> None:
         """Make sure, before a call, that this process's lease of a run has not run out unnoticed.
 
         The lease outlasts the call, so that whoever takes the run over finds it past its deadline; of a call
         that may take longer than half a lease, half a lease is asked for.
 
         Args:
-            run: The run.
-            epoch: The epoch in which this process has it.
+            driver: Who drives the run.
             seconds: The call's timeout.
 
         Raises:
             LeaseLost: Another process has taken the run over.
         """
-        if self.clock.now() + min(seconds, LEASE / 2) >= self._held_until:
+        if self.clock.now() + min(seconds, LEASE / 2) >= driver.held_until:
             self._extend()
-            if (found := self.store.load(run).epoch) != epoch:
-                raise LeaseLost(
-                    f"run {run} was taken over: it is in epoch {found}, this process in {epoch}; no call was made"
-                )
+        if self.clock.now() >= driver.held_until:
+            raise LeaseLost(
+                f"run {driver.snapshot.run} was taken over while this process paused; no call was made"
+            )
 
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run; it may not exist yet."""

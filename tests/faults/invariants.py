@@ -119,6 +119,8 @@ def _effects(written: list[Written], effects: dict[str, list[Line]]) -> Iterator
         for line in lines:
             if not line.intended or (key, line.tool, line.attempt) not in intents:
                 yield f"effect {key} ({line.tool}, attempt {line.attempt}) came before its intent"
+            if not line.owned:
+                yield f"effect {key} ({line.tool}) was had by process {line.pid}, which did not own the run"
         # Whoever decides on a call in doubt here (a person, a probe) asks the world: so there is no excuse.
         if BY_NAME[lines[0].tool].unsafe and len(lines) > 1:
             yield f"unsafe {lines[0].tool} happened {len(lines)} times ({key})"

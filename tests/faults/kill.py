@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,8 @@ LEASE = 2.0
 """Seconds that the lease of a process lasts that is to be paused for longer; more than any call may take."""
 
 _SLACK = 0.3
+_LEASED = 2
+"""The point at which who resumes one run has taken its lease, and done nothing with it."""
 
 
 def _points(folder: Path, mutant: str = "") -> list[str]:
@@ -53,33 +56,44 @@ def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 40, mut
 
 
 def stop(folder: Path, *, long: bool = False, seed: int = 0, most: int = 16, mutant: str = "") -> Tally:
-    """Stop a process at each point for longer than its lease, let another take over, then let it go on."""
-    tally, names = Tally("stop"), _points(folder / "count", mutant)
-    points = range(1, len(names) + 1)
-    chosen = list(points) if long else sorted(random.Random(seed).sample(points, min(most, len(points))))
+    """Stop a process at each point for longer than its lease, let another take over, then let it go on.
 
-    def strike(place: Path, point: int) -> None:
-        world = new_world(place)
-        order = Order(place, point=point, signal=signal.SIGSTOP, lease=LEASE, mutant=mutant)
-        process = spawn(order)
-        struck = _stopped(process.pid or 0)
-        where, taken = f"stop at point {point} ({names[point - 1]})", []
+    The other either drives the run to its end meanwhile, or is stopped as well, once it has the lease.
+    """
+    tally, names = Tally("stop"), _points(folder / "count", mutant)
+    pairs = [(point, second) for point in range(1, len(names) + 1) for second in (0, _LEASED)]
+    if not long:
+        pairs = sorted(random.Random(seed).sample(pairs, min(most, len(pairs))))
+
+    def strike(place: Path, pair: tuple[int, int]) -> None:
+        world, (point, second) = new_world(place), pair
+        order = Order(place, signal=signal.SIGSTOP, lease=LEASE, mutant=mutant)
+        first = spawn(replace(order, point=point))
+        struck, taken = _stopped(first.pid or 0), []
         if struck:  # while the lease lasts nobody else may have the run
             before = _leases(world.db)
-            ended(spawn(Order(place, do="resume", mutant=mutant)))
+            ended(spawn(replace(order, do="resume")))
             now, after = time.time(), _leases(world.db)
             early = [run for run, (epoch, until) in before.items() if now < until and after[run][0] != epoch]
             taken = [f"{run} was taken over within its lease" for run in early]
         time.sleep(LEASE + _SLACK)
-        codes = [ended(spawn(Order(place, do="resume", mutant=mutant)))]
+        other = spawn(replace(order, do="resume", point=second))
+        if not (second and _stopped(other.pid or 0)):
+            ended(other)
         if struck:
-            os.kill(process.pid or 0, signal.SIGCONT)
-        codes.append(ended(process))
+            os.kill(first.pid or 0, signal.SIGCONT)
+        codes = [ended(first)]
+        if other.exitcode is None:
+            os.kill(other.pid or 0, signal.SIGCONT)
+        codes.append(ended(other))
         bad = [what for code in codes for what in wrong(world, code, 0)]
+        where = f"stop at point {point} ({names[point - 1]})" + (
+            ", and who takes over as well" if second else ""
+        )
         tally.note(where, names[point - 1], struck, taken + bad + judged(world, mutant))
         shutil.rmtree(place)
 
-    side_by_side(folder, chosen, strike, width=8)
+    side_by_side(folder, pairs, strike, width=8)
     return tally
 
 

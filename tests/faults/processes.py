@@ -63,5 +63,8 @@ def _signal(process: ForkServerProcess, number: int) -> bool:
     """Send a signal to a process that still lives; return whether it does."""
     if process.exitcode is not None or process.pid is None:
         return False
-    os.kill(process.pid, number)
+    try:
+        os.kill(process.pid, number)
+    except ProcessLookupError:  # it has just ended
+        return False
     return True

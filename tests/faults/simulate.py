@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
 from statemachine.host import driver, runtime
@@ -166,8 +167,10 @@ class Simulation:
         dead, runtime.is_dead = runtime.is_dead, lambda owner: owner not in self.alive
         for name in _WRITING:
             setattr(Store, name, failing(name))
+        names = patch.object(runtime.secrets, "token_hex", lambda size: self.random.randbytes(size).hex())
         try:
-            yield
+            with names:  # jitter depends on a run's name
+                yield
         finally:
             runtime.is_dead, driver._POLL = dead, poll
             for name in _WRITING:
@@ -274,7 +277,7 @@ def _chunk(folder: Path, first: int, count: int, mutant: str) -> Tally:
     with tempfile.TemporaryDirectory(dir=folder) as own:
         for seed in range(first, first + count):
             simulation = Simulation(Path(own), seed)
-            again = f"seed {seed} (again: python -m tests.faults --only simulation --seed {seed} --most 1)"
+            again = f"`python -m tests.faults --only simulation --seed {seed} --most 1`"
             signal.alarm(_PATIENCE)
             tally.note(again, "", True, _found(simulation, mutant))
             tally.fired += simulation.fired

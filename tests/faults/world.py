@@ -104,6 +104,7 @@ class Line(NamedTuple):
         attempt: The call's attempt.
         pid: The process that had it.
         intended: Whether the intent of exactly this call was in the journal at that moment.
+        owned: Whether the process owned the run at that moment.
     """
 
     key: str
@@ -111,6 +112,7 @@ class Line(NamedTuple):
     attempt: int
     pid: int
     intended: bool
+    owned: bool
 
 
 @dataclass(slots=True)
@@ -158,21 +160,25 @@ class World:
     def lines(self) -> list[Line]:
         """Return every effect there was, in order."""
         rows = [text.split() for text in self.effects.read_text().splitlines()]
-        return [Line(key, tool, int(n), int(pid), yes == "1") for key, tool, n, pid, yes in rows]
+        return [Line(key, tool, int(n), int(pid), i == "1", o == "1") for key, tool, n, pid, i, o in rows]
 
     def has(self, key: str) -> bool:
         """Return whether the call with a key had its effect."""
         return any(line.key == key for line in self.lines())
 
     def act(self, tool: str, call: Call) -> None:
-        """Have an effect, unless it is too late for it; say whether its intent was on disk by then."""
+        """Have an effect, unless it is too late for it; say whether it was intended and owned by then."""
         with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True, timeout=30)) as database:
             (intended,) = database.execute(
                 "SELECT count(*) FROM records WHERE run = ? AND kind = 'call_intended'"
                 " AND body ->> 'key' = ? AND body ->> 'attempt' = ? AND body ->> 'tool' = ?",
                 (call.run, call.key, call.attempt, tool),
             ).fetchone()
-        line = f"{call.key} {tool} {call.attempt} {os.getpid()} {intended}\n".encode()
+            (owner,) = database.execute("SELECT owner FROM runs WHERE id = ?", (call.run,)).fetchone() or (
+                "",
+            )
+        owned = f":{os.getpid()}:" in (owner or "")
+        line = f"{call.key} {tool} {call.attempt} {os.getpid()} {intended} {owned:d}\n".encode()
         if self.now() > call.deadline:  # as a server does that is told how long its client waits
             raise ToolFailure("transient", "the request came after its deadline")
         file = os.open(self.effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -226,16 +226,14 @@ MUTANTS: dict[str, Mutant] = {
         "whatever is committed is stored", writer, "_refusal", _unfenced, ("stop", "simulation")
     ),
     "epoch-not-checked": Mutant(
-        "a late writer may store what fits", writer, "_refusal", _any_epoch, ("simulation", "stop")
+        "a late writer may store what fits", writer, "_refusal", _any_epoch, ("stop",)
     ),
     "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, ("stop",)),
     "epoch-not-raised": Mutant("who takes over has the same epoch", Store, "acquire", _same_epoch),
     "lease-not-held": Mutant(
         "calls are made on a lease that has run out", Runtime, "hold", lambda _: lambda *_: None, ("stop",)
     ),
-    "refusal-ignored": Mutant(
-        "who lost the run goes on", Runtime, "commit", _refusal_ignored, ("simulation", "stop")
-    ),
+    "refusal-ignored": Mutant("who lost the run goes on", Runtime, "commit", _refusal_ignored, ("stop",)),
     "key-changes": Mutant("a repeated call has a new key", calls, "send", _new_key),
     "doubt-failed": Mutant("a call in doubt counts as failed", calls, "_doubt", _doubt_failed),
     "doubt-happened": Mutant("a call in doubt counts as done", calls, "_doubt", _doubt_happened),

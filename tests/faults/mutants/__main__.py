@@ -43,7 +43,7 @@ def main() -> int:
         where, _, what = found[1].partition(": ") if found else ("", "", "nothing notices it")
         kind = found[0] if found else "SURVIVED"
         print(
-            f"{name:22} {kind:11} {time.monotonic() - began:4.0f} s  {what.strip().splitlines()[-1][:110]}  [{where[:40]}]",
+            f"{name:22} {kind:11} {time.monotonic() - began:4.0f} s  {what.strip().splitlines()[-1][:130]}  [{where}]",
             flush=True,
         )
     return 1 if survived else 0
