@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping
@@ -27,6 +28,7 @@ from statemachine.errors import (
     UnknownEvent,
 )
 from statemachine.host.driver import Driver, Observer
+from statemachine.host.given import absolute, checked_payload, definition_of, refusal
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
 from statemachine.host.sealing import sealed
@@ -36,7 +38,6 @@ from statemachine.kernel import RESOLVE, Event, PendingCall, Step, queue, start,
 from statemachine.kernel.due import may_leave
 from statemachine.machine import types
 from statemachine.machine.definition import Definition
-from statemachine.machine.load import load
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
 from statemachine.store import Commit, NewRun, Store
@@ -45,6 +46,7 @@ LEASE = 30.0
 """Seconds for which a process owns a run before it must say again that it lives."""
 
 DEFAULT_DB = ".statemachine/runs.db"
+_RUN = re.compile(r"[0-9a-f]{12}")
 
 
 def default_db() -> str:
@@ -83,7 +85,7 @@ class Runtime:
         self.follow = follow
         self.patience = patience
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
-        self._work = base.resolve().parent / "work"
+        self._work = base.resolve().with_name(f"{base.name}.work")
         self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._drivers: dict[str, Driver] = {}
@@ -132,7 +134,7 @@ class Runtime:
             InvalidInput: The inputs do not fit.
             StoreUnusable: The store refused.
         """
-        definition = _definition(machine)
+        definition = definition_of(machine)
         made = start(definition, *self._named(definition, inputs), self.clock.now())
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
@@ -144,7 +146,7 @@ class Runtime:
         self, machine: Definition | MachineBuilder | str | Path, inputs: Mapping[str, Any] | None = None
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
-        definition = _definition(machine)
+        definition = definition_of(machine)
         made = queue(definition, *self._named(definition, inputs), self.clock.now())
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
@@ -260,12 +262,12 @@ class Runtime:
             raise UnknownEvent(
                 f"{definition.declaration.machine} declares no event `{event}`{hint} (it has: {known})"
             )
-        given = _checked_payload(definition, event, payload or {})
+        given = checked_payload(definition, event, payload or {})
         snapshot = restore(self.store, stored)
         if stored.finished is None and snapshot.pending is None:
             receipt = step(definition, snapshot, Event(event, given, by=by), self.clock.now()).receipt
             if receipt.verdict != "taken":
-                raise EventRefused(_refusal(definition, stored.state, event, receipt))
+                raise EventRefused(refusal(definition, stored.state, event, receipt))
         return await self._post(run, event, given, by)
 
     def payload_types(self, run: str, event: str) -> Mapping[str, Any]:
@@ -404,58 +406,9 @@ class Runtime:
         return self._work / run
 
     def tidy(self) -> None:
-        """Remove the folders of runs that have ended: a crash may have left some."""
-        folders = list(self._work.iterdir()) if self._work.is_dir() else []
+        """Remove the folders of runs that have ended: a crash may have left some. Nothing else is touched."""
+        folders = [f for f in self._work.iterdir() if _RUN.fullmatch(f.name)] if self._work.is_dir() else []
         unfinished = set(self.store.unfinished())  # read later: a run that begins meanwhile keeps its folder
         for folder in folders:
             if folder.name not in unfinished:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _definition(machine: Definition | MachineBuilder | str | Path) -> Definition:
-    if isinstance(machine, MachineBuilder):
-        return machine.definition
-    return machine if isinstance(machine, Definition) else load(machine)
-
-
-def absolute(definition: Definition, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs with paths made absolute: a run may be resumed from another folder."""
-    return {
-        name: os.path.abspath(os.path.expanduser(value))
-        if types.required(definition.types.get(name))[0] is Path and isinstance(value, str | Path)
-        else value
-        for name, value in inputs.items()
-    }
-
-
-def _checked_payload(definition: Definition, event: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    declared = definition.payloads[event]
-    problems = [
-        f"{name}: `{event}` carries no such value{suggest(name, declared)}"
-        for name in payload
-        if name not in declared
-    ]
-    given = {}
-    for name, of in declared.items():
-        wanted = types.adapter(of)
-        if name not in payload and not types.required(of)[1]:
-            problems.append(f"{name}: missing; give it as {name}=…")
-            continue
-        try:
-            given[name] = wanted.dump_python(wanted.validate_python(payload.get(name)), mode="json")
-        except ValidationError as error:
-            problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")
-    if problems:
-        raise InvalidInput("\n".join(problems))
-    return given
-
-
-def _refusal(definition: Definition, state: str, event: str, receipt: Any) -> str:
-    takes = [e for e in definition.payloads if definition.candidates(state, e)]
-    if receipt.verdict == "unknown":
-        return f"{state} does not take `{event}`; it takes: {', '.join(takes) or 'no event'}"
-    guards = "; ".join(
-        f"{c.guard} is {'not known: ' + c.error if c.verdict is None else 'false'}"
-        for c in receipt.candidates
-    )
-    return f"{state} refuses `{event}` now: {guards}"

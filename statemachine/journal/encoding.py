@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
-from ..errors import InvalidValue
+from statemachine.errors import InvalidValue
 
 #: Bytes of UTF-8 JSON above which a value is kept apart from the text that holds it.
 BLOB_LIMIT = 64 * 1024

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring as _quoted
 
 import rfc8785
 
-from .encoding import encode
+from statemachine.journal.encoding import encode
 
 # Above this a whole float's digits are no longer the shortest ones, which RFC 8785 asks for.
 _EXACT = 2.0**53

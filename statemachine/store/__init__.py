@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rows import (
+from statemachine.store.rows import (
     FINAL,
     STATUSES,
     UNFINISHED,
@@ -14,7 +14,7 @@ from .rows import (
     StoredMachine,
     StoredRun,
 )
-from .store import Store
+from statemachine.store.store import Store
 
 __all__ = [
     "FINAL",

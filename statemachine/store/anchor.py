@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import StoreUnusable
+from statemachine.errors import StoreUnusable
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from ..errors import StoreUnusable
-from .anchor import Anchor, make_folder, read_anchor, refuse_lost
-from .schema import VERSION_TABLE
+from statemachine.errors import StoreUnusable
+from statemachine.store.anchor import Anchor, make_folder, read_anchor, refuse_lost
+from statemachine.store.schema import VERSION_TABLE
 
 #: Execution option: the transaction writes, so it takes the one write lock before it reads.
 WRITING = "statemachine_writing"

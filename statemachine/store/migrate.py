@@ -7,9 +7,9 @@ from threading import Lock
 
 from sqlalchemy import Connection, Engine, column, inspect, select, table
 
-from ..errors import StoreUnusable
-from .database import WRITING
-from .schema import VERSION_TABLE, VERSIONS
+from statemachine.errors import StoreUnusable
+from statemachine.store.database import WRITING
+from statemachine.store.schema import VERSION_TABLE, VERSIONS
 
 # Alembic keeps the migration that is under way in globals.
 _one_at_a_time = Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..journal import Record
+from statemachine.journal import Record
 
 UNFINISHED = ("pending", "running", "waiting")
 FINAL = ("succeeded", "failed", "cancelled")

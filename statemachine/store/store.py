@@ -28,12 +28,12 @@ from sqlalchemy import (
     update,
 )
 
-from ..errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
-from ..journal import Record, decode, encode
-from .anchor import read_anchor, refuse_other, write_anchor
-from .database import WRITING, connect, pragmas, reported
-from .migrate import bring_up_to_date
-from .rows import (
+from statemachine.errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
+from statemachine.journal import Record, decode, encode
+from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
+from statemachine.store.database import WRITING, connect, pragmas, reported
+from statemachine.store.migrate import bring_up_to_date
+from statemachine.store.rows import (
     FINAL,
     STATUSES,
     UNFINISHED,
@@ -45,8 +45,8 @@ from .rows import (
     StoredMachine,
     StoredRun,
 )
-from .schema import blobs, identity, inbox, machines, records, runs
-from .writer import Writer, blob_rows, insert_new
+from statemachine.store.schema import blobs, identity, inbox, machines, records, runs
+from statemachine.store.writer import Writer, blob_rows, insert_new
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
 _PAGE = 500

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import PoolProxiedConnection
 
-from ..errors import InvalidInput, LeaseLost
-from ..journal import Record
-from .rows import Commit, NewRun
-from .schema import blobs, inbox, machines, records, runs
+from statemachine.errors import InvalidInput, LeaseLost
+from statemachine.journal import Record
+from statemachine.store.rows import Commit, NewRun
+from statemachine.store.schema import blobs, inbox, machines, records, runs
 
 _Row = dict[str, Any]
 

@@ -78,7 +78,7 @@ def test_kill_during_any_call(tmp_path: Path, undisturbed: dict[str, Any], calls
     assert result["status"] == "succeeded"
     for same in ("state", "attempts", "path", "output"):
         assert result[same] == undisturbed[same], "attempts are not lost, and the same patch is found"
-    assert not (tmp_path / "work" / result["run"]).exists(), "the run's folder is gone with it"
+    assert not list((tmp_path / "runs.db.work").iterdir()), "the run's folder is gone with it"
 
 
 def test_ctrl_c_stops_at_a_safe_point_and_says_how_to_resume(tmp_path: Path) -> None:

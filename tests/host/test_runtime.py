@@ -315,3 +315,24 @@ def test_a_missing_store_is_not_made_by_looking(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="there is no database"):
         _ = Runtime(tmp_path / "none" / "runs.db", create=False).store
     assert not (tmp_path / "none").exists()
+
+
+def test_only_folders_of_runs_are_tidied_away(machine: Write, tmp_path: Path) -> None:
+    """What somebody else keeps beside the store, or in its folder for work, stays."""
+
+    async def go() -> None:
+        async with Runtime(file.parent / "runs.db") as runtime:
+            view = await runtime.start(file, {"world": str(file.parent / "world.txt")})
+            for folder in (
+                runtime.folder_of(view.run),
+                runtime.folder_of("mine"),
+                tmp_path / "work" / "mine",
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+            runtime.tidy()
+            assert not runtime.folder_of(view.run).exists()
+            assert runtime.folder_of("mine").exists()
+            assert (tmp_path / "work" / "mine").exists()
+
+    file = machine(LOOP)
+    asyncio.run(go())

@@ -1,0 +1,74 @@
+"""What is given to runs from outside, against what their machine declares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from statemachine.errors import InvalidInput
+from statemachine.kernel import Receipt
+from statemachine.machine import types
+from statemachine.machine.definition import Definition
+from statemachine.machine.load import load
+from statemachine.machine.python import MachineBuilder
+from statemachine.machine.references import suggest
+
+
+def definition_of(machine: Definition | MachineBuilder | str | Path) -> Definition:
+    """Return the definition of a machine, or of the file that declares one."""
+    if isinstance(machine, MachineBuilder):
+        return machine.definition
+    return machine if isinstance(machine, Definition) else load(machine)
+
+
+def absolute(definition: Definition, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs with paths made absolute: a run may be resumed from another folder."""
+    return {
+        name: os.path.abspath(os.path.expanduser(value))
+        if types.required(definition.types.get(name))[0] is Path and isinstance(value, str | Path)
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def checked_payload(definition: Definition, event: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event carries as JSON data.
+
+    Raises:
+        InvalidInput: With everything that does not fit what is declared, or is missing.
+    """
+    declared = definition.payloads[event]
+    problems = [
+        f"{name}: `{event}` carries no such value{suggest(name, declared)}"
+        for name in payload
+        if name not in declared
+    ]
+    given = {}
+    for name, of in declared.items():
+        wanted = types.adapter(of)
+        if name not in payload and not types.required(of)[1]:
+            problems.append(f"{name}: missing; give it as {name}=…")
+            continue
+        try:
+            given[name] = wanted.dump_python(wanted.validate_python(payload.get(name)), mode="json")
+        except ValidationError as error:
+            problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")
+    if problems:
+        raise InvalidInput("\n".join(problems))
+    return given
+
+
+def refusal(definition: Definition, state: str, event: str, receipt: Receipt) -> str:
+    """Return why a state does not take an event, for people."""
+    takes = [e for e in definition.payloads if definition.candidates(state, e)]
+    if receipt.verdict == "unknown":
+        return f"{state} does not take `{event}`; it takes: {', '.join(takes) or 'no event'}"
+    guards = "; ".join(
+        f"{c.guard} is {'not known: ' + c.error if c.verdict is None else 'false'}"
+        for c in receipt.candidates
+    )
+    return f"{state} refuses `{event}` now: {guards}"
