@@ -15,7 +15,7 @@ Db = Annotated[
     str | None,
     typer.Option(
         "--db",
-        help="The store: a SQLite file or a database URL. Else $STATEMACHINE_DB, else .statemachine/runs.db.",
+        help="The store: a SQLite file, or its URL. Else $STATEMACHINE_DB, else .statemachine/runs.db.",
         metavar="URL",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Where runs lie: their journals, snapshots, leases, inboxes and machines, in SQLite or PostgreSQL."""
+"""Where runs lie: their journals, snapshots, leases, inboxes and machines, in SQLite; nothing stands in the way of PostgreSQL."""
 
 from __future__ import annotations
 

@@ -59,19 +59,17 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
         url = make_url(str(where)) if is_url else URL.create("sqlite", database=str(where))
     except ArgumentError as error:
         raise StoreUnusable(f"{where} is not a database URL: {error}") from error
-    if url.get_backend_name() == "sqlite":
-        name = url.database or ""
-        if name in ("", ":memory:"):
-            raise StoreUnusable("a database in memory keeps no runs; name a file")
-        # Read before the database is looked at: whoever makes one writes its anchor afterwards.
-        anchor = read_anchor(Path(name))
-        _check_file(Path(name), create, anchor)
-        engine = create_engine(url, paramstyle="named")
-        _prepare(engine, name, create, busy_timeout, anchor)
-        return engine, name
-    if url.get_backend_name() == "postgresql":
-        return create_engine(url), url.render_as_string(hide_password=True)
-    raise StoreUnusable(f"{url.get_backend_name()} is not supported; name a SQLite file or a PostgreSQL URL")
+    if url.get_backend_name() != "sqlite":
+        raise StoreUnusable(f"{url.get_backend_name()} is not supported yet; name a SQLite file")
+    name = url.database or ""
+    if name in ("", ":memory:"):
+        raise StoreUnusable("a database in memory keeps no runs; name a file")
+    # Read before the database is looked at: whoever makes one writes its anchor afterwards.
+    anchor = read_anchor(Path(name))
+    _check_file(Path(name), create, anchor)
+    engine = create_engine(url, paramstyle="named")
+    _prepare(engine, name, create, busy_timeout, anchor)
+    return engine, name
 
 
 def _check_file(path: Path, create: bool, anchor: Anchor | None) -> None:

@@ -144,6 +144,13 @@ def test_a_store_that_is_none_is_refused_with_exit_code_4(
     assert content is None or place.read_bytes() == content
 
 
+@pytest.mark.parametrize("url", ["postgresql://localhost/runs", "mysql://localhost/runs", "nonsense://"])
+def test_a_kind_of_database_that_is_not_supported_is_refused(program: Program, hello: Path, url: str) -> None:
+    """Whether its driver is installed or not; nothing is started."""
+    done = program("run", hello, "-i", "name=a", "--db", url, expect=4)
+    assert "SQLite" in done.err or "not a database URL" in done.err
+
+
 def test_a_newer_and_a_foreign_store_are_refused(program: Program, hello: Path, tmp_path: Path) -> None:
     """A schema that this code does not know is not guessed at."""
     program("run", hello, "-i", "name=a", "--db", "runs.db", expect=0)
