@@ -134,8 +134,9 @@ def finish(draft: Draft, status: Status | None = None) -> None:
     if reason is not None and status is None:
         stated = str(_known(reason, draft) or "")
         # What ended the run instead of its own transition is told before what the machine says of it.
-        told = [draft.because] if draft.cancelled or draft.instead or not stated else []
-        draft.because = "; ".join([*told, *([stated] if stated and stated not in draft.because else [])])
+        if draft.cancelled or draft.instead or not stated:
+            stated = draft.because if stated in draft.because else f"{draft.because}; {stated}"
+        draft.because = stated
     body = {"status": draft.status, "state": state, "reason": draft.because, "output": draft.result}
     draft.add("run_finished", body)
 
