@@ -221,7 +221,9 @@ class Runtime:
             except Exception as error:  # one run that cannot go on must not hold up the others
                 return run, error
 
-        for finished in asyncio.as_completed([one(run) for run in self.store.unfinished()]):
+        # As tasks they begin in this order, the oldest run first.
+        tasks = [asyncio.create_task(one(run)) for run in self.store.unfinished()]
+        for finished in asyncio.as_completed(tasks):
             result = await finished
             if result is not None:
                 yield result
