@@ -229,7 +229,8 @@ def _advise(stored: StoredRun, snapshot: Snapshot, calls: tuple[CallAccount, ...
     undoable = [call for call in reversed(written) if call.undo is not None]
     lasting = ", ".join(dict.fromkeys(call.tool for call in written if call.undo is None))
     if snapshot.failure is not None and snapshot.failure["class"] == "permission":
-        return "escalate", f"a person must give the permission: {snapshot.failure['message']}", ""
+        then = f"statemachine undo {run}" if undoable else ""
+        return "escalate", f"a person must give the permission: {snapshot.failure['message']}", then
     if undoable:
         names = ", ".join(f"{call.tool} ({call.key})" for call in undoable)
         rest = f"; nothing undoes {lasting}" if lasting else ""

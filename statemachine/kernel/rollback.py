@@ -102,7 +102,12 @@ def _end(draft: Draft, rollback: Rollback, left: Mapping[str, int]) -> Step:
 def account(done: Mapping[str, int], left: Mapping[str, int]) -> str:
     """Return what a roll back did and did not do, in words."""
     parts = [("undone", done), ("not undone", left)]
-    told = [f"{word}: {', '.join(_times(*one) for one in tools.items())}" for word, tools in parts if tools]
+    # By name: in which order they were counted is lost on the way through the store.
+    told = [
+        f"{word}: {', '.join(_times(*one) for one in sorted(tools.items()))}"
+        for word, tools in parts
+        if tools
+    ]
     return "; ".join(told) or "nothing to undo"
 
 
