@@ -94,6 +94,7 @@ def _end(draft: Draft, rollback: Rollback, left: Mapping[str, int]) -> Step:
         draft.because = f"{draft.because}; {told}" if draft.because else told
     if rollback.ends:
         ends: Status = "failed" if rollback.failed else rollback.ends
+        draft.failure = draft.failure if rollback.failed else None  # what failed is undone
         finish(draft, ends)
         return draft.step(UNDO_NEXT, "taken")
     return route(draft, f"failed.{rollback.failed}" if rollback.failed else "partial" if left else "done")
