@@ -45,6 +45,7 @@ class Draft:
         "context",
         "cost",
         "definition",
+        "denied",
         "entered",
         "entries",
         "error",
@@ -96,6 +97,7 @@ class Draft:
         self.recent = before.recent
         self.watched = before.watched
         self.rollback = before.rollback
+        self.denied = before.denied
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -182,6 +184,7 @@ class Draft:
             self.recent,
             self.watched,
             self.rollback,
+            self.denied,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from statemachine.clock import instant
 from statemachine.kernel.events import AGAIN, Event
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Timer
-from statemachine.machine.definition import Definition
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Timer
+from statemachine.machine.definition import EXPIRED, Definition
 
 
 def due(definition: Definition, snapshot: Snapshot) -> tuple[float, Event] | None:
@@ -25,7 +25,9 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
         return []
     found: list[tuple[float, Event]] = []
-    if isinstance(pending, Timer):
+    if isinstance(pending, PendingApproval):
+        found.append((pending.expires, Event(EXPIRED)))
+    elif isinstance(pending, Timer):
         found.append((pending.due, Event("elapsed")))
     elif isinstance(pending, PendingCall) and pending.phase == "backoff":
         found.append((pending.due, Event(AGAIN, key=pending.key)))
@@ -52,6 +54,8 @@ def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
             return "time"
         case PendingCall(phase="backoff", tool=tool):
             return f"time, to call {tool} again"
+        case PendingApproval(tool=tool):
+            return f"approval of {tool}"
         case PendingCall(phase="doubt", key=key):
             return f"a decision on call {key}"
         case None:

@@ -21,6 +21,12 @@ RECOVER = "call.recovered"
 RESOLVE = "call.resolved"
 """Events between host and kernel about the pending call; machines do not see them."""
 
+DECIDED = "approval.decided"
+"""The event with which the host hands a run a decision on its request, verified."""
+
+ANNOUNCED = "approval.announced"
+"""The event that says who was told of a request."""
+
 UNDO_NEXT = "call.undo"
 """The event with which the host offers a run that rolls back the next write to undo."""
 
@@ -40,6 +46,8 @@ class Event:
             stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.
+            For DECIDED ``request``, ``verdict`` (``approve`` or ``deny``), ``approver`` and what signs it;
+            ``void`` says why it does not count, ``by_time`` that it is the policy's. For ANNOUNCED ``told``.
         by: Who sent it, if a person or a program outside did.
     """
 
