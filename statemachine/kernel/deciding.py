@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from statemachine.clock import instant
 from statemachine.kernel.asking import ask
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend
-from statemachine.kernel.events import DECIDED, Event, Step
+from statemachine.kernel.events import DECIDED, RELEASED, REVIEWED, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.snapshot import PendingApproval
 from statemachine.machine.definition import DENIED, EXPIRED, Action
 
-Result = Literal["granted", "counted", "denied", "expired", "void"]
-"""What a decision leads to: the call, one yes of several, the event ``denied`` or ``expired``, or nothing."""
+Result = Literal["granted", "counted", "held", "denied", "expired", "void"]
+"""What a decision leads to: the call, one yes of several, a wait although there are enough, the event ``denied``
+or ``expired``, or nothing."""
 
 
 def decide(draft: Draft, pending: PendingApproval, event: Event) -> Step:
@@ -32,25 +34,45 @@ def decide(draft: Draft, pending: PendingApproval, event: Event) -> Step:
     result = _result(draft, action, pending, payload, by, breaks=breaks)
     body = {"request": pending.request, "digest": pending.digest, "result": result}
     draft.add("approval_decided", {**body, "decision": dict(payload)})
-    if result in ("counted", "granted"):
-        pending = replace(pending, granted=(*pending.granted, by), break_glass=breaks)
+    if result in ("counted", "granted", "held"):
+        held = instant(payload["hold"]) if result == "held" else 0.0
+        pending = replace(pending, granted=(*pending.granted, by), break_glass=breaks, held=held)
         draft.pending = pending
     if result == "denied":
         draft.denied = {**draft.denied, pending.digest: 1}
-        draft.because = (
-            f"{by} denied {pending.tool}: {payload['reason']}"
-            if payload.get("reason")
-            else f"{by} denied {pending.tool}"
+        draft.because = f"{by} denied {pending.tool}" + (
+            f": {payload['reason']}" if payload.get("reason") else ""
         )
         return route(draft, DENIED)
     if result == "expired":
         return _unanswered(draft, action, pending, DECIDED)
     if result == "granted":
-        limit = limit_reached(draft, step=False, call=True)
-        if limit is not None:
-            return end_by_limit(draft, DECIDED, limit)
-        intend(draft, {}, retries=pending.retries, approved=pending)
+        if breaks:
+            draft.reviews = (*draft.reviews, pending.request)
+        return _use(draft, pending, DECIDED)
     return draft.step(DECIDED, "noted")
+
+
+def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
+    """Intend the call that was approved, if it is still the same and may still be made; else ask anew."""
+    limit = limit_reached(draft, step=False, call=True)
+    if limit is not None:
+        return end_by_limit(draft, event, limit)
+    intend(draft, {}, retries=pending.retries, approved=pending)
+    return draft.step(event, "noted")
+
+
+def release(draft: Draft, pending: PendingApproval, event: Event) -> Step:
+    """Make the call that was held, unless it is held still."""
+    if not pending.held or draft.now < pending.held:
+        return draft.refuse(RELEASED, "unknown")
+    until = event.payload.get("hold")
+    if until is None:
+        return _use(draft, pending, RELEASED)
+    draft.pending = replace(pending, held=instant(until))
+    because = event.payload.get("because", "")
+    draft.add("approval_held", {"request": pending.request, "until": until, "because": because})
+    return draft.step(RELEASED, "noted")
 
 
 def _result(
@@ -74,11 +96,14 @@ def _result(
         return "expired"
     if verdict == "deny":
         return "denied"
-    if verdict != "approve" or not by or by in pending.granted:
+    glass = bool(payload.get("break_glass"))
+    if verdict != "approve" or not by or by in pending.granted or (pending.held and not glass):
         return "void"
     # Glass is broken by two people at least, whoever is asked usually.
     needed = max(asking.levels[pending.level].needed, 2 if breaks else 1)
-    return "granted" if len(pending.granted) + 1 >= needed else "counted"
+    if len(pending.granted) + 1 < needed:
+        return "counted"
+    return "held" if payload.get("hold", 0) > draft.now else "granted"
 
 
 def expire(draft: Draft, pending: PendingApproval) -> Step:
@@ -101,3 +126,13 @@ def announced(draft: Draft, pending: PendingApproval, event: Event) -> Step:
     draft.pending = replace(pending, announced=True)
     draft.add("approval_announced", {"request": pending.request, "told": list(event.payload["told"])})
     return draft.step(event.name, "noted")
+
+
+def reviewed(draft: Draft, event: Event) -> Step:
+    """Note that somebody has looked at a call for which glass was broken; of a run that has ended, too."""
+    request = event.payload.get("request")
+    if request not in draft.reviews:
+        return draft.refuse(REVIEWED, "unknown")
+    draft.reviews = tuple(r for r in draft.reviews if r != request)
+    draft.add("approval_reviewed", dict(event.payload))
+    return draft.step(REVIEWED, "noted")

@@ -57,6 +57,7 @@ class Draft:
         "pending",
         "recent",
         "result",
+        "reviews",
         "rollback",
         "sources",
         "state",
@@ -98,6 +99,7 @@ class Draft:
         self.watched = before.watched
         self.rollback = before.rollback
         self.denied = before.denied
+        self.reviews = before.reviews
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -185,6 +187,7 @@ class Draft:
             self.watched,
             self.rollback,
             self.denied,
+            self.reviews,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -36,7 +36,8 @@ class PendingCall:
         input: Its input as JSON data.
         attempt: 1 for the first time it is made.
         phase: ``sent`` (it may be happening), ``backoff`` (it failed and is due again), ``probe`` (it may
-            have happened and the world is to be asked), ``doubt`` (a person decides).
+            have happened and the world is to be asked), ``doubt`` (a person decides), ``held`` (a stop keeps it
+            from being made).
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
@@ -50,7 +51,7 @@ class PendingCall:
     tool: str
     input: Mapping[str, Any]
     attempt: int
-    phase: Literal["sent", "backoff", "probe", "doubt"]
+    phase: Literal["sent", "backoff", "probe", "doubt", "held"]
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
@@ -74,6 +75,7 @@ class PendingApproval:
         granted: Who has approved so far.
         announced: Whether it is journaled that they were told.
         break_glass: Whether one of them did so out of turn.
+        held: Until when the call, approved, must wait all the same; 0 when it need not.
         retries: Retries of the call so far, by failure class.
     """
 
@@ -87,6 +89,7 @@ class PendingApproval:
     granted: tuple[str, ...] = ()
     announced: bool = False
     break_glass: bool = False
+    held: float = 0.0
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
 
 
@@ -161,6 +164,7 @@ class Snapshot(NamedTuple):
             entered, and at how many entries in a row it was that.
         rollback: The roll back that is under way.
         denied: Digests of the inputs that were denied, and how often each was asked for.
+        reviews: Requests for which glass was broken, and at which nobody has looked since.
     """
 
     run: str
@@ -185,6 +189,7 @@ class Snapshot(NamedTuple):
     watched: Mapping[str, tuple[str, int]] = _NOTHING
     rollback: Rollback | None = None
     denied: Mapping[str, int] = _NOTHING
+    reviews: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -229,6 +234,8 @@ class Snapshot(NamedTuple):
         }
         if self.denied:
             data["denied"] = dict(self.denied)
+        if self.reviews:
+            data["reviews"] = list(self.reviews)
         if self.rollback is not None:
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
@@ -257,6 +264,7 @@ class Snapshot(NamedTuple):
             doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
+        parts["reviews"] = tuple(data.get("reviews", ()))
         return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
 
 

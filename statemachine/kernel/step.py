@@ -7,7 +7,7 @@ from typing import Any
 
 from statemachine.clock import instant
 from statemachine.kernel.calls import about_call
-from statemachine.kernel.deciding import announced, decide, expire
+from statemachine.kernel.deciding import announced, decide, expire, release, reviewed
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
@@ -16,8 +16,12 @@ from statemachine.kernel.events import (
     ANNOUNCED,
     DECIDED,
     FINISH,
+    HELD,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
+    REVIEWED,
     START,
     UNDO_NEXT,
     Event,
@@ -31,8 +35,8 @@ from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UND
 from statemachine.machine.model import OPERATOR
 
 _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK))
-_ABOUT_APPROVAL = frozenset((DECIDED, ANNOUNCED))
-_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
+_ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
 
 
 def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str = "") -> Step:
@@ -104,6 +108,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     """
     draft, name = Draft(definition, snapshot, instant(now)), event.name
     pending, rollback = snapshot.pending, snapshot.rollback
+    if name == REVIEWED:
+        return reviewed(draft, event)
     if name == UNDO and snapshot.finished:
         return demanded(draft, event)
     if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
@@ -121,9 +127,11 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
             return undo_next(draft, rollback, event)
         return draft.refuse(name, "denied")
     if name in _ABOUT_APPROVAL:
-        if not isinstance(pending, PendingApproval) or event.payload.get("request") != pending.request:
+        if not isinstance(pending, PendingApproval) or (
+            name != RELEASED and event.payload.get("request") != pending.request
+        ):
             return draft.refuse(name, "unknown")
-        return (decide if name == DECIDED else announced)(draft, pending, event)
+        return _ABOUT_APPROVAL[name](draft, pending, event)
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
