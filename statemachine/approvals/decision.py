@@ -44,7 +44,7 @@ class Decision:
         request: Id of the request.
         machine: Digest of the machine.
         digest: SHA-256 of the input that was looked at.
-        verdict: ``approve`` or ``deny``.
+        verdict: ``approve`` or ``deny``; ``review`` says that one who broke no glass has looked at who did.
         approver: The person's name in the policy.
         reason: Why, for the record.
         at: When it was signed, in seconds since the epoch.
@@ -112,6 +112,7 @@ def why_void(decision: Decision, request: Request, policy: Policy, now: float) -
     """
     name = decision.approver
     asked = policy.break_glass if decision.break_glass else request.approvers
+    asked = () if decision.verdict == "review" else asked
     if (decision.request, decision.machine, decision.digest) != (request.id, request.machine, request.digest):
         return "it is a decision on something else"
     if name not in policy.approvers:

@@ -214,4 +214,4 @@ def read_policy(path: Path) -> Policy:
     return policy
 
 
-Verdict = Literal["approve", "deny"]
+Verdict = Literal["approve", "deny", "review"]
