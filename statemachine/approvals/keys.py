@@ -59,7 +59,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     try:
         if path.stat().st_mode & 0o077:
             raise InvalidKey(f"others may read {path}; make it yours alone: chmod 600 {path}")
-        return private.from_private_bytes(base64.b64decode(path.read_bytes(), validate=True))
+        return private.from_private_bytes(base64.b64decode(path.read_bytes().strip(), validate=True))
     except OSError as error:
         raise InvalidKey(
             f"{path} cannot be read: {error.strerror}; make a key: statemachine key new NAME"

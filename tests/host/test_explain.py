@@ -18,7 +18,7 @@ from statemachine.host.runtime import Runtime
 from tests.host.conftest import LOOP, one_tool
 
 Write = Callable[[str], Path]
-UNSAFE = "effect: write, reversibility: none, idempotent: false, timeout: 1m"
+UNSAFE = "effect: write, reversibility: partial, idempotent: false, timeout: 1m"
 UNDOABLE = "effect: write, reversibility: full, idempotent: true, timeout: 1m, undo: back"
 
 
