@@ -21,10 +21,18 @@ def _parts() -> tuple[ModuleType, ...]:
 
 def rules() -> Mapping[str, Rule]:
     """Return every rule of the checker by its code."""
-    return {rule.code: rule for part in _parts() for rule in getattr(part, "RULES", ())}
+    from statemachine.check import silence
+
+    return {rule.code: rule for part in (*_parts(), silence) for rule in getattr(part, "RULES", ())}
 
 
 def check(definition: Definition) -> list[Finding]:
-    """Return what is wrong with a machine that loads, in the order of its file."""
+    """Return what is wrong with a machine that loads, in the order of its file.
+
+    A finding that the file allows is among them, with the reason in ``allowed``.
+    """
+    from statemachine.check.silence import silence
+
     findings: list[Finding] = [finding for part in _parts() for finding in part.check(definition)]
-    return sorted(findings, key=lambda f: (f.place.line, f.place.column, f.code))
+    judged = silence(definition, findings, rules())
+    return sorted(judged, key=lambda f: (f.place.line, f.place.column, f.code))
