@@ -7,8 +7,8 @@ left open too. So every run of the kernel is a walk here, limits aside. The rule
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
@@ -19,7 +19,7 @@ Stay = Literal["whole", "cut", "none"]
 never made or its round is stuck."""
 
 Counts = tuple[int, ...]
-"""The attempts used, in the order of :attr:`Space.counted`."""
+"""The attempts used, in the order of :attr:`Space.most`."""
 
 _STAYS: tuple[Stay, ...] = ("none", "cut", "whole")
 _CONSTANT = {"true": True, "false": False}
@@ -55,16 +55,19 @@ class Space:
     Attributes:
         definition: The machine.
         states: Every state by name.
-        counted: The states that count attempts, in order.
-        most: How often each of them may be entered.
+        most: How often each state that counts attempts may be entered, in the order of ``counted``.
         arcs: For each state, its moves.
     """
 
     definition: Definition
-    states: dict[str, State]
-    counted: tuple[str, ...]
-    most: Counts
-    arcs: dict[str, tuple[Arc, ...]]
+    states: Mapping[str, State]
+    most: Mapping[str, int]
+    arcs: Mapping[str, tuple[Arc, ...]]
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The states whose attempts are followed."""
+        return tuple(self.most)
 
     @property
     def initial(self) -> str:
@@ -73,17 +76,18 @@ class Space:
 
     def begin(self) -> tuple[str, Counts]:
         """Return where a run starts, and its counters then."""
-        return self.initial, tuple(int(name == self.initial) for name in self.counted)
+        return self.initial, tuple(int(name == self.initial) for name in self.most)
 
     def follow(self, counts: Counts, arc: Arc) -> tuple[str, Counts]:
         """Return where a move arrives with these counters, and the counters then."""
         target = arc.target
-        if not arc.resets and self.states[target].attempts is None:
+        if not arc.resets and target not in self.most:
             return target, counts
-        used = dict(zip(self.counted, counts, strict=True))
+        used = dict(zip(self.most, counts, strict=True))
         for name in arc.resets:
-            used[name] = 0
-        while (most := self.states[target].attempts) is not None:
+            if name in used:
+                used[name] = 0
+        while (most := self.most.get(target)) is not None:
             if used[target] < most:
                 used[target] += 1
                 break
@@ -94,14 +98,26 @@ class Space:
         """Return the tool that a state calls."""
         return self.definition.declaration.tools[self.states[state].do or ""]
 
+    def only(self, *counted: str) -> Space:
+        """Return the machine with these counters alone: whether another state is exhausted is left open."""
+        most = {name: self.most[name] for name in counted}
+        arcs = {name: tuple(self._either(arcs, most)) for name, arcs in self.arcs.items()}
+        return Space(self.definition, self.states, most, arcs)
+
+    def _either(self, arcs: Iterable[Arc], kept: Mapping[str, int]) -> Iterator[Arc]:
+        for arc in arcs:
+            target: str | None = arc.target
+            while target is not None:
+                yield replace(arc, target=target)
+                left_open = target not in kept and target not in arc.resets
+                target = self.states[target].exhausted if left_open else None
+
 
 def space_of(definition: Definition) -> Space:
     """Return the abstract machine of a machine."""
     states = dict(definition.declaration.states)
-    counted = tuple(name for name, state in states.items() if state.attempts is not None)
-    most = tuple(states[name].attempts or 0 for name in counted)
-    arcs = {name: _arcs(definition, name) for name in states}
-    return Space(definition, states, counted, most, arcs)
+    most = {name: state.attempts for name, state in states.items() if state.attempts is not None}
+    return Space(definition, states, most, {name: _arcs(definition, name) for name in states})
 
 
 def _arcs(definition: Definition, name: str) -> tuple[Arc, ...]:
