@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from statemachine.check.costs import Metric, metrics
@@ -107,7 +108,14 @@ def bounds_of(definition: Definition, most: int = MOST) -> Bounds:
             of the machine's loops is judged instead, and the bounds may not be exact.
     """
     space = space_of(definition)
-    return Prover(space, explore(space, most)).bounds()
+    return Prover(space, explore(space, most)).bounds
+
+
+@lru_cache(maxsize=8)
+def prover_of(definition: Definition) -> Prover:
+    """Return what proves a machine's bounds, made once: several rules ask it."""
+    space = space_of(definition)
+    return Prover(space, explore(space))
 
 
 class Prover:
@@ -132,8 +140,9 @@ class Prover:
             for (state, _), moves in zip(self.open.configs, self.open.moves, strict=True)
         }
 
+    @cached_property
     def bounds(self) -> Bounds:
-        """Return the machine's bounds."""
+        """The machine's bounds."""
         from statemachine.check.assumptions import assumptions
 
         steps, *others = metrics(self.space)
@@ -158,7 +167,8 @@ class Prover:
         binds = "" if counters is None or math.isinf(counters) else "counters"
         if limit is not None and (not binds or limit < (counters or 0)):
             binds = name
-        exact = self.product is not None and (binds == "counters" or metric.name == "steps")
+        counted = metric.name != "elapsed" and binds == "counters"
+        exact = self.product is not None and (counted or metric.name == "steps")
         return Bound(metric.name, counters, limit, binds, exact, run, why)
 
     def _counters(self, metric: Metric) -> tuple[float | None, Run, str]:
@@ -168,11 +178,11 @@ class Prover:
             if cycle:
                 round_ = tuple(self.product.configs[n][0] for n in cycle)
                 return most, (*run, Round(math.inf, round_)), f"nothing ends the loop {shown((*round_, round_[0]))}"
-            return most, run, f"nothing ends the wait in {run[-1]}" if math.isinf(most) else ""
+            return round(most, 6), run, f"nothing ends the wait in {run[-1]}" if math.isinf(most) else ""
         longest = Longest(self.space, self.parts, self.following, metric)
         run = longest.run(self.space.initial)
         if not math.isinf(longest.most[self.space.initial]):
-            return longest.most[self.space.initial], run, ""
+            return round(longest.most[self.space.initial], 6), run, ""
         why = f"no counter ends every loop, and there are more than {MOST} states with their counts to look at"
         return None, run, why
 

@@ -34,7 +34,7 @@ def components(successors: Sequence[Sequence[int]]) -> list[list[int]]:
                     low[node] = low[following]
             else:
                 if low[node] == number[node]:
-                    component = []
+                    component: list[int] = []
                     while not component or component[-1] != node:
                         component.append(trail.pop())
                     for member in component:

@@ -59,23 +59,24 @@ class Product:
             number = parent[0]
         return found[::-1]
 
-    def cycle(self, component: Iterable[int], arcs: Iterable[Arc] | None = None) -> list[tuple[int, Arc]]:
-        """Return a shortest loop inside a component that begins at its member nearest to the start."""
+    def cycle(self, component: Iterable[int], *, outside: bool = True) -> list[tuple[int, Arc]]:
+        """Return a shortest loop inside a component that begins at its member nearest to the start.
+
+        ``outside`` tells whether events from outside may be part of it.
+        """
         inside = set(component)
         begin = min(inside)
-        allowed = None if arcs is None else set(arcs)
         came: dict[int, tuple[int, Arc]] = {}
         queue = deque([begin])
         while begin not in came:
             at = queue.popleft()
             for arc, to in self.moves[at]:
-                if to in inside and to not in came and (allowed is None or arc in allowed):
+                if to in inside and to not in came and (outside or not arc.outside):
                     came[to] = (at, arc)
                     queue.append(to)
-        found, at = [], begin
-        while not found or at != begin:
-            found.append(came[at])
-            at = came[at][0]
+        found = [came[begin]]
+        while found[-1][0] != begin:
+            found.append(came[found[-1][0]])
         return found[::-1]
 
 
