@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from statemachine.check.domain import Domain, Given, Variable, shown
 from statemachine.check.enumerate import rows
 from statemachine.check.facts import Facts
-from statemachine.check.moves import choices
+from statemachine.check.moves import choices, edges
 from statemachine.check.rules import Rule
 from statemachine.check.solve import Solver, Undecided
 from statemachine.errors import Finding
@@ -118,7 +118,7 @@ def check(definition: Definition) -> Iterator[Finding]:
 class _Guards:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self.paths = dict(_paths(definition))
+        self.paths = {id(edge): path for path, edge in edges(definition)}
         self.found: dict[tuple[Keys, str], Finding] = {}
         # A transition is met in several states and on several events; what is said of it holds in all of them.
         self.alive: set[int] = set()
@@ -285,18 +285,6 @@ class _Guards:
 
     def _table(self, edge: Edge) -> Keys:
         return self.paths[id(edge)][:-2]
-
-
-def _paths(definition: Definition) -> Iterator[tuple[int, Keys]]:
-    """Yield where each transition is declared, by its identity."""
-    tables: Sequence[tuple[Keys, Mapping[str, tuple[Edge, ...]]]] = [
-        (("on",), definition.everywhere),
-        *((("states", name, "on"), table) for name, table in definition.edges.items()),
-    ]
-    for path, table in tables:
-        for event, edges in table.items():
-            for index, edge in enumerate(edges):
-                yield id(edge), (*(path[:-1] if event == "always" else path), event, index)
 
 
 def _told(variable: Variable, given: Given) -> str:

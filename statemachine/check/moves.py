@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, FailureClass, Tool
+from statemachine.machine.report import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,12 @@ def moves(definition: Definition, state: str) -> tuple[Move, ...]:
         if not closed and ends:
             result.append(Move(events, None, definition.declaration.otherwise, candidates))
     return tuple(result)
+
+
+def edges(definition: Definition) -> Iterator[tuple[Keys, Edge]]:
+    """Yield every transition with the path at which it is declared."""
+    tables = [((), definition.everywhere), *((("states", n), t) for n, t in definition.edges.items())]
+    for above, table in tables:
+        for event, listed in table.items():
+            for index, edge in enumerate(listed):
+                yield (*above, *(() if event == "always" else ("on",)), event, index), edge
