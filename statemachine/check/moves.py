@@ -1,0 +1,123 @@
+"""Every way in which a run can leave a state: the events it may meet there and the transitions they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
+from statemachine.machine.model import FAILURE_CLASSES, FailureClass, Tool
+from statemachine.machine.report import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One way out of a state.
+
+    Attributes:
+        events: The events that may take it, all with the same effect.
+        edge: The transition; None where no transition takes the event and the run ends in ``otherwise``.
+        target: The state that it leads to, if that is not exhausted.
+        denied: The transitions before it, whose guards have said no.
+    """
+
+    events: tuple[str, ...]
+    edge: Edge | None
+    target: str
+    denied: tuple[Edge, ...]
+
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """The states whose attempts fall to zero."""
+        return self.edge.resets if self.edge is not None else ()
+
+
+def failures(tool: Tool) -> tuple[FailureClass, ...]:
+    """Return the classes that a failed call of a tool may get: those it declares, and those it cannot rule out."""
+    declared = {*tool.failures.values(), *tool.retry}
+    if tool.python is not None:  # it may raise whatever it likes, but a call in doubt is a person's to decide
+        declared |= set(FAILURE_CLASSES) - {"in_doubt"}
+    else:
+        declared |= {"transient", "permission", "data_error", "contract", "timeout", "fatal", "unknown"}
+    return tuple(c for c in FAILURE_CLASSES if c in declared)
+
+
+def interruptible(definition: Definition, state: str) -> bool:
+    """Return whether the run may leave a state that calls a tool before the call has ended."""
+    declared = definition.declaration
+    do = declared.states[state].do
+    return do is None or declared.tools[do].effect == "read" or bool(declared.tools[do].retry)
+
+
+def raised(definition: Definition, state: str) -> Iterator[tuple[str, bool]]:
+    """Yield the events that a run may meet in a state, and whether the machine has to take it, or ends.
+
+    Limits are left out: they lead to a final state at once, from anywhere.
+    """
+    declared = definition.declaration
+    here = declared.states[state]
+    if here.do is not None:
+        yield "done", True
+        yield "partial", False  # a tool that never answers so needs no route for it
+        for failure in failures(declared.tools[here.do]):
+            yield f"failed.{failure}", True
+    if here.wait is not None:
+        yield "elapsed", True
+    if here.always is not None:
+        yield "always", True
+    if here.timeout is not None and interruptible(definition, state):
+        yield "timeout", True
+    yield REFUSED, False
+    if declared.limits.stuck_after is not None:
+        yield STUCK, False
+    if here.kind != "choice" and interruptible(definition, state):
+        yield "cancelled", False
+        for event in declared.events:
+            yield event, False
+
+
+def choices(definition: Definition, state: str) -> Iterator[tuple[tuple[str, ...], tuple[Edge, ...], bool]]:
+    """Yield what a run that is in a state chooses from, in the order in which its events are tried.
+
+    Each is the events with the same candidates and the same effect, the candidates, and whether the run ends
+    in ``otherwise`` if all of them are denied.
+    """
+    if definition.declaration.states[state].final is not None:
+        return
+    found: dict[tuple[str, tuple[Edge, ...]], list[str]] = {}
+    ending = set()
+    for event, ends in raised(definition, state):
+        candidates = definition.candidates(state, event)
+        # A failed call leaves nothing behind; every other event may carry something of its own.
+        failed = event.startswith("failed.") and event != REFUSED
+        key = ("failed" if failed else event, candidates)
+        if candidates or ends:
+            found.setdefault(key, []).append(event)
+        if ends or (candidates and event in ("partial", REFUSED, STUCK)):
+            ending.add(key)
+    for key, events in found.items():
+        yield tuple(events), key[1], key in ending
+
+
+def moves(definition: Definition, state: str) -> tuple[Move, ...]:
+    """Return the ways out of a state; none of a final one."""
+    result = []
+    for events, candidates, ends in choices(definition, state):
+        closed = False
+        for index, edge in enumerate(candidates):
+            result.append(Move(events, edge, edge.target, candidates[:index]))
+            if edge.guard is None:
+                closed = True
+                break
+        if not closed and ends:
+            result.append(Move(events, None, definition.declaration.otherwise, candidates))
+    return tuple(result)
+
+
+def edges(definition: Definition) -> Iterator[tuple[Keys, Edge]]:
+    """Yield every transition with the path at which it is declared."""
+    tables = [((), definition.everywhere), *((("states", n), t) for n, t in definition.edges.items())]
+    for above, table in tables:
+        for event, listed in table.items():
+            for index, edge in enumerate(listed):
+                yield (*above, *(() if event == "always" else ("on",)), event, index), edge
