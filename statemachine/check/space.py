@@ -2,7 +2,7 @@
 
 What guards decide is left open, unless they are constant; what tools answer and what comes from outside is
 left open too. So every run of the kernel is a walk here, limits aside. The rules are those of
-``kernel/enter.py``, ``route.py``, ``calls.py`` and ``due.py``.
+``kernel/enter.py``, ``route.py``, ``calls.py``, ``rollback.py`` and ``due.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
+from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, State, Tool
 
 Stay = Literal["whole", "cut", "none"]
@@ -150,8 +150,9 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         yield "done", "whole", False
         yield "partial", "whole", False
         for failure in FAILURE_CLASSES:
-            # What may have happened and must not be repeated is resolved first, and fails as something else.
-            if failure != "in_doubt" or tool.repeatable:
+            # What may have happened and must not be repeated is resolved first, and fails as something else,
+            # unless a person has it undone.
+            if failure != "in_doubt" or tool.repeatable or tool.undo is not None:
                 yield f"failed.{failure}", "whole", False
         interrupted = _interruptions(tool)
         if any(argument.checked is not None for argument in action.arguments.values()):
@@ -164,6 +165,12 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         yield "elapsed", "whole", False
     elif state.kind == "choice":
         yield "always", "whole", False
+    elif state.kind == "undo":
+        interrupted = []  # a roll back is not left half-way
+        yield "done", "whole", False
+        yield "partial", "whole", False
+        for failure in FAILURE_CLASSES if definition.undoes else ():
+            yield f"failed.{failure}", "whole", False
     if state.attempts is not None and limits.stuck_after is not None and limits.watch:
         yield STUCK, "none", False
         interrupted.append("none")
@@ -172,7 +179,7 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
     stay = max(interrupted, key=_STAYS.index)
     if state.timeout is not None and stay != "none":
         yield "timeout", stay, False
-    for event in (*definition.payloads, "cancelled"):
+    for event in (*definition.payloads, "cancelled", UNDO):
         if definition.candidates(name, event):
             yield event, stay, True
 
@@ -187,7 +194,7 @@ def _interruptions(tool: Tool) -> list[Stay]:
 def _ways(definition: Definition, name: str, event: str, outside: bool) -> Iterator[Edge | None]:
     """Yield each transition that an event can take from a state; None for the way to ``otherwise``."""
     closed, unsure = yield from _chosen(definition.candidates(name, event))
-    if unsure and event not in (REFUSED, "cancelled"):
+    if unsure and event not in (REFUSED, "cancelled", UNDO):
         # A guard that fails to evaluate raises an event of its own, also in the course of one from outside.
         answered, _ = yield from _chosen(definition.candidates(name, REFUSED))
         closed = closed and answered
