@@ -131,7 +131,10 @@ def _arcs(definition: Definition, name: str) -> tuple[Arc, ...]:
             events[event] = (max(stay, before[0], key=_STAYS.index), before[1] or edge is not None)
     arcs = []
     for (target, resets, outside), events in found.items():
-        ordered = sorted(events, key=lambda e: (not events[e][1], -_STAYS.index(events[e][0])))
+        # A failure stands for what is caught with it better than half a success does.
+        ordered = sorted(
+            events, key=lambda e: (not events[e][1], -_STAYS.index(events[e][0]), e == "partial")
+        )
         stay = max((stay for stay, _ in events.values()), key=_STAYS.index)
         declared = any(own for _, own in events.values())
         arcs.append(Arc(name, target, tuple(sorted(resets)), tuple(ordered), stay, outside, declared))

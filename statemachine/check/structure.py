@@ -99,7 +99,8 @@ def _trapped(definition: Definition, prover: Prover) -> Iterator[Finding]:
         if why:
             path: Keys = ("states", prover.space.initial)
             message = f"whether every run can still end is not known: {why}"
-            yield TRAP.at(definition, path, message, "UNKNOWN", key=True)
+            less = "lower the attempts, or reset fewer of them"
+            yield TRAP.at(definition, path, message, "UNKNOWN", key=True, advice=less)
 
 
 def _without_end(product: Product) -> set[int]:
@@ -131,12 +132,13 @@ def _endless(definition: Definition, prover: Prover) -> Iterator[Finding]:
                 definition, ("states", part.states[0]), message, "UNKNOWN", key=True, advice=advice
             )
         return
-    product = prover.product
+    product, trapped = prover.product, _without_end(prover.product)
     seen: set[str] = set()
     for component in sorted(product.loops, key=min):
         states = {product.configs[node][0] for node in component}
         alone = _by_itself(product, component)
-        if states <= seen or (explicit and not alone):
+        # What cannot end at all is told of as that.
+        if states <= seen or (explicit and not alone) or component[0] in trapped:
             continue
         seen |= states
         cycle = product.cycle(alone or component, outside=not alone)
