@@ -38,6 +38,10 @@ def check(
     sarif: Annotated[
         bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts and editors.")
     ] = False,
+    bounds: Annotated[
+        bool,
+        typer.Option("--bounds", help="Also print the proved worst case: steps, calls, attempts, time, cost."),
+    ] = False,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -69,10 +73,12 @@ def check(
 
         say_json(as_sarif([f for result in results for f in result.findings], rules()))
     elif as_json:
-        say_json([_data(result) for result in results])
+        say_json([_data(result, bounds) for result in results])
     else:
         for result in results:
             _tell(result)
+            if bounds and result.definition is not None:
+                _tell_bounds(result.definition)
         _count([f for result in results for f in result.findings])
     if not all(result.ok for result in results):
         raise typer.Exit(2 if any(result.definition is None for result in results) else 1)
@@ -90,8 +96,18 @@ def _examine(file: str) -> Checked:
     return Checked(file, loaded, examine(loaded))
 
 
-def _data(result: Checked) -> dict[str, Any]:
+def _tell_bounds(definition: Definition) -> None:
+    from statemachine.check.bounds import prover_of
+    from statemachine.cli.bounds import tell
+
+    tell(f"{definition.declaration.machine} {definition.declaration.version}", prover_of(definition).bounds)
+
+
+def _data(result: Checked, bounds: bool) -> dict[str, Any]:
+    from statemachine.check.bounds import prover_of
+
     definition = result.definition
+    more = {"bounds": prover_of(definition).bounds.as_json()} if bounds and definition is not None else {}
     return {
         "file": result.file,
         "ok": result.ok,
@@ -99,6 +115,7 @@ def _data(result: Checked) -> dict[str, Any]:
         "version": definition.declaration.version if definition else None,
         "digest": definition.digest if definition else None,
         "findings": [f.as_json() for f in result.findings],
+        **more,
     }
 
 

@@ -1,0 +1,48 @@
+"""Runs as evidence: the moves that lead somewhere, one a line, with the attempts used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from statemachine.check.product import Product
+from statemachine.check.runs import Round, rounds
+from statemachine.check.space import Arc
+
+Way = Sequence[tuple[int, Arc]]
+"""Moves, each with the number of the configuration that it begins in."""
+
+
+def told(product: Product, way: Way, end: int) -> tuple[str, ...]:
+    """Return a way as lines, what repeats itself written once, and the counters where it ends."""
+    states = [product.configs[at][0] for at, _ in way] + [product.configs[end][0]]
+    moves = [
+        f"{at} --{_event(arc)}--> {to}" + (f" (instead of {arc.target}, exhausted)" if arc.target != to else "")
+        for (_, arc), at, to in zip(way, states, states[1:], strict=False)
+    ]
+    lines = [] if way else [states[0]]
+    for part in rounds(moves):
+        if isinstance(part, str):
+            lines.append(part)
+        else:
+            lines.append(f"{part.times:g} times: {'; '.join(_flat(part))}")
+    counters = attempts(product, end)
+    if counters:
+        lines[-1] += f" [{counters}]"
+    return tuple(lines)
+
+
+def attempts(product: Product, at: int) -> str:
+    """Return the attempts used, such as ``retry 3/5``; empty where none are counted."""
+    counts = zip(product.space.most.items(), product.configs[at][1], strict=True)
+    return ", ".join(f"{name} {used}/{most}" for (name, most), used in counts)
+
+
+def _flat(part: Round) -> list[str]:
+    found: list[str] = []
+    for inner in part.run:
+        found += [inner] if isinstance(inner, str) else [f"{inner.times:g} times ({'; '.join(_flat(inner))})"]
+    return found
+
+
+def _event(arc: Arc) -> str:
+    return arc.events[0]

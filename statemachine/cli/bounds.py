@@ -1,0 +1,72 @@
+"""What is proved of any run of a machine, for people: the table of `check --bounds`, and the line of `run`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from statemachine.cli.terminal import say
+
+if TYPE_CHECKING:
+    from statemachine.check.bounds import Bound, Bounds
+
+
+def tell(machine: str, bounds: Bounds) -> None:
+    """Print every bound with what binds it and the run that comes to it, then what the proof assumes."""
+    from statemachine.check.runs import shown
+
+    say(f"bounds of {machine}, proved by {bounds.method}:")
+    rows = [(b.name, amount(b), _binding(b), shown(b.run) or b.why) for b in bounds.bounds]
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    for name, most, binding, run in rows:
+        say(f"  {name:{widths[0]}}  {most:>{widths[1]}}  {binding:{widths[2]}}  {run}")
+    say("what the proof takes for granted:")
+    for assumption in bounds.assumptions:
+        say(f"  - {assumption}")
+
+
+def line(bounds: Any) -> str:
+    """Return the bounds, as plain data, in one line."""
+    named = {bound["name"]: bound for bound in bounds["bounds"]}
+    parts = []
+    for name in ("steps", "calls", "elapsed"):
+        bound = named[name]
+        most = math.inf if bound["most"] is None else bound["most"]
+        text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
+        text = f"any number of {name}" if math.isinf(most) and name != "elapsed" else text
+        parts.append(f"{text} ({bound['binds']})" if (bound["binds"] or "").startswith("limits") else text)
+    return f"at most {', '.join(parts)}"
+
+
+def amount(bound: Bound) -> str:
+    """Return the most that a run can come to, as text."""
+    if math.isinf(bound.most):
+        return "unknown" if bound.counters is None else "unbounded"
+    return spelled(bound.most) if bound.name == "elapsed" else f"{bound.most:g}"
+
+
+def spelled(seconds: float) -> str:
+    """Return a time that is a bound: rounded up, such as ``4m17s``; ``any time`` if it is infinite."""
+    if math.isinf(seconds):
+        return "any time"
+    if seconds < 10:
+        return f"{math.ceil(seconds * 10) / 10:g}s"
+    whole = math.ceil(seconds)
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    counts = [(unit, whole // size % (10**9 if unit == "d" else {"h": 24}.get(unit, 60))) for unit, size in units]
+    return "".join(f"{count}{unit}" for unit, count in counts if count)
+
+
+def _binding(bound: Bound) -> str:
+    if not bound.binds:
+        return "by nothing"
+    if bound.binds == "counters":
+        limit = "" if bound.limit is None else f", limit {_number(bound, bound.limit)}"
+        return f"{'by counters' if bound.exact else 'by counters, at most'}{limit}"
+    if bound.counters is None or math.isinf(bound.counters):
+        return f"by {bound.binds} alone"
+    return f"by {bound.binds}, counters {_number(bound, bound.counters)}"
+
+
+def _number(bound: Bound, value: float) -> str:
+    return spelled(value) if bound.name == "elapsed" else f"{value:g}"

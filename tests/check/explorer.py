@@ -1,0 +1,121 @@
+"""Every run of the real kernel, driven with every event and outcome that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from statemachine.check.components import components, loops
+from statemachine.kernel import AGAIN, FINISH, RESOLVE, Event, PendingCall, Snapshot, due, start, step
+from statemachine.machine.definition import Definition
+from statemachine.machine.model import FAILURE_CLASSES
+from statemachine.machine.outcome import Failure, Outcome
+from tests.kernel.driving import GOOD
+
+MOST = 40_000
+
+
+@dataclass
+class Explored:
+    """What the kernel can do.
+
+    Attributes:
+        reached: The states that some run reaches.
+        endless: Whether some run need not end.
+        steps: The most steps of a run, -1 if there is no most.
+        calls: The most calls, likewise.
+    """
+
+    reached: set[str]
+    endless: bool
+    steps: int
+    calls: int
+    ending: set[Any] = field(default_factory=set)
+
+
+def explore_kernel(definition: Definition, inputs: dict[str, Any] | None = None) -> Explored | None:
+    """Return what every run of a machine can do; None if there is too much of it.
+
+    Two snapshots count as one when the same can still happen after both; what they have used is told by the
+    moves between them.
+    """
+    first = start(definition, "run", inputs or {}, 0.0).snapshot
+    snapshots, numbers = [first], {_key(first): 0}
+    moves: list[list[tuple[int, int, int]]] = []
+    for snapshot in snapshots:  # grows meanwhile
+        found = []
+        for event, now in _events(definition, snapshot):
+            after = step(definition, snapshot, event, now).snapshot
+            if after is snapshot:
+                continue
+            number = numbers.setdefault(_key(after), len(snapshots))
+            if number == len(snapshots):
+                snapshots.append(after)
+            found.append((number, after.steps - snapshot.steps, after.calls - snapshot.calls))
+        moves.append(found)
+        if len(snapshots) > MOST:
+            return None
+    following = [[to for to, _, _ in found] for found in moves]
+    order = components(following)
+    endless = {n for part in order if loops(part, following) for n in part}
+    steps, calls = _longest(moves, order, 1), _longest(moves, order, 2)
+    return Explored(
+        {snapshot.state for snapshot in snapshots},
+        bool(endless),
+        -1 if steps < 0 else first.steps + steps,
+        -1 if calls < 0 else first.calls + calls,
+    )
+
+
+def _longest(moves: list[list[tuple[int, int, int]]], order: list[list[int]], what: int) -> int:
+    best: dict[int, int] = {}
+    for part in order:
+        inside, most = set(part), 0
+        for node in part:
+            for move in moves[node]:
+                if move[0] not in inside:
+                    most = -1 if best[move[0]] < 0 or most < 0 else max(most, move[what] + best[move[0]])
+                elif move[what]:
+                    most = -1
+        best |= dict.fromkeys(part, most)
+    return best[0]
+
+
+def _key(snapshot: Snapshot) -> Any:
+    pending: Any = snapshot.pending
+    if isinstance(pending, PendingCall):
+        retries = tuple(sorted(pending.retries.items()))
+        pending = (pending.tool, pending.phase, retries, pending.after, pending.refreshes)
+    elif pending is not None:
+        pending = repr(type(pending)) + getattr(pending, "event", "")
+    attempts = tuple(sorted(snapshot.attempts.items()))
+    return snapshot.state, snapshot.status, attempts, pending, snapshot.failure is None
+
+
+def _events(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event, float]]:
+    """Yield every event that may move a run, each at a time at which it can; crashes are left out."""
+    now = snapshot.entered
+    if snapshot.finished:
+        return
+    for event in (*definition.payloads, "cancelled"):
+        yield Event(event), now
+    timed = due(definition, snapshot)
+    later = now + 1e6
+    for event in ("elapsed", "timeout", "always", "failed.guard", "stuck"):
+        yield Event(event), later
+    pending = snapshot.pending
+    assert timed is None or timed[0] <= later
+    if isinstance(pending, PendingCall):
+        yield Event(AGAIN, key=pending.key), later
+        if pending.phase == "sent":
+            for outcome in OUTCOMES:
+                yield Event(FINISH, outcome=outcome, key=pending.key), now
+        elif pending.phase in ("probe", "doubt"):
+            for payload in ({"happened": True, "output": GOOD}, {"happened": False}, {"happened": None}):
+                yield Event(RESOLVE, payload, key=pending.key), now
+
+
+OUTCOMES = [Outcome(GOOD), Outcome(GOOD, not_done=("b",))] + [
+    Outcome(failure=Failure(failure, "it went wrong")) for failure in FAILURE_CLASSES
+]
