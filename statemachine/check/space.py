@@ -164,6 +164,12 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         yield "elapsed", "whole", False
     elif state.kind == "choice":
         yield "always", "whole", False
+    elif state.kind == "undo":  # nothing interrupts it
+        yield "done", "whole", False
+        yield "partial", "whole", False
+        for failure in FAILURE_CLASSES:
+            yield f"failed.{failure}", "whole", False
+        return
     if state.attempts is not None and limits.stuck_after is not None and limits.watch:
         yield STUCK, "none", False
         interrupted.append("none")
