@@ -151,7 +151,9 @@ class Prover:
         bounds = [first, *(self.bound(metric, *self._limits(metric, capped)) for metric in others)]
         bounds += [self._cost(unit, most) for unit, most in self.limits.cost.items()]
         count = len(self.product.configs) if self.product else 0
-        method = f"every state with every count of attempts, {count} in all" if count else "structure of its loops"
+        method = (
+            f"every state with every count of attempts, {count} in all" if count else "structure of its loops"
+        )
         return Bounds(
             method,
             tuple(bounds),
@@ -177,13 +179,19 @@ class Prover:
             run: Run = rounds([self.product.configs[n][0] for n in way])
             if cycle:
                 round_ = tuple(self.product.configs[n][0] for n in cycle)
-                return most, (*run, Round(math.inf, round_)), f"nothing ends the loop {shown((*round_, round_[0]))}"
+                return (
+                    most,
+                    (*run, Round(math.inf, round_)),
+                    f"nothing ends the loop {shown((*round_, round_[0]))}",
+                )
             return round(most, 6), run, f"nothing ends the wait in {run[-1]}" if math.isinf(most) else ""
         longest = Longest(self.space, self.parts, self.following, metric)
         run = longest.run(self.space.initial)
         if not math.isinf(longest.most[self.space.initial]):
             return round(longest.most[self.space.initial], 6), run, ""
-        why = f"no counter ends every loop, and there are more than {MOST} states with their counts to look at"
+        why = (
+            f"no counter ends every loop, and there are more than {MOST} states with their counts to look at"
+        )
         return None, run, why
 
     def _limits(self, metric: Metric, capped: bool) -> Iterator[tuple[float, str]]:

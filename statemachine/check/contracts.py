@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statemachine.check.moves import Move, choices, interruptible, moves
+from statemachine.check.moves import Move, choices, moves
 from statemachine.check.paths import TooMany, shortest
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
 from statemachine.machine.definition import Definition
-from statemachine.machine.model import Tool
 from statemachine.machine.report import Keys
 
 UNROUTED = Rule(
@@ -83,13 +82,12 @@ def _unrouted(definition: Definition) -> Iterator[Finding]:
             for event in events
             if ends and not candidates and event.startswith("failed.")
         ]
-        if lost and state.do is not None:
-            message = (
-                f"`{state.do}` can fail with {', '.join(lost)}, and no transition of `{name}` takes that"
-            )
+        if lost:
+            what = f"`{state.do}`" if state.do is not None else "undoing"
+            message = f"{what} can fail with {', '.join(lost)}, and no transition of `{name}` takes that"
             advice = f"add `failed:` under on:, to the state that answers it, or to `{otherwise}`"
             witness = (f"{name} -- failed.{lost[0]} --> {otherwise}, because no transition takes it",)
-            path: Keys = ("states", name, "do")
+            path: Keys = ("states", name, "do" if state.do is not None else "undo")
             yield UNROUTED.at(definition, path, message, "REFUTED", witness=witness, advice=advice)
 
 
@@ -111,8 +109,7 @@ def _waits(definition: Definition) -> Iterator[Finding]:
                 witness=(f"{name} waits, and nothing is sent",),
                 advice=advice,
             )
-        untaken = state.timeout is not None and not definition.candidates(name, "timeout")
-        if untaken and interruptible(definition, name):
+        if any("timeout" in events and not candidates for events, candidates, _ in choices(definition, name)):
             otherwise = definition.declaration.otherwise
             message = f"no transition of `{name}` takes `timeout`, and the run ends in `{otherwise}` then"
             witness = (f"{name} -- timeout --> {otherwise}, because no transition takes it",)
@@ -128,7 +125,7 @@ def _repeated(definition: Definition, out: dict[str, tuple[Move, ...]]) -> Itera
         if state.do is None:
             continue
         tool = declared.tools[state.do]
-        if tool.repeatable or tool.probe is not None or undo_of(tool) is not None:
+        if tool.repeatable or tool.probe is not None or tool.undo is not None:
             continue
         again, decided = _again(definition, name, out)
         why = "may come back to it" if again else "retries it" if tool.retry else ""
@@ -176,20 +173,14 @@ def _reaches(start: str, goal: str, out: dict[str, tuple[Move, ...]], definition
     return goal in seen
 
 
-def undo_of(tool: Tool) -> str | None:
-    """Return the tool that undoes a tool's calls, if one is declared."""
-    found: str | None = getattr(tool, "undo", None)
-    return found
-
-
 def _skipped(definition: Definition) -> Iterator[Finding]:
     declared = definition.declaration
     writing = {
         name
         for name, state in declared.states.items()
-        if state.do is not None and undo_of(declared.tools[state.do]) is not None
+        if state.do is not None and declared.tools[state.do].undo is not None
     }
-    undoing = {name for name, state in declared.states.items() if getattr(state, "undo", None)}
+    undoing = {name for name, state in declared.states.items() if state.undo is not None}
 
     for name in writing:
         do = declared.states[name].do
@@ -218,7 +209,7 @@ def _idle(definition: Definition) -> Iterator[Finding]:
     declared = definition.declaration
     used = {state.do for state in declared.states.values()}
     for tool in declared.tools.values():
-        used |= {tool.probe, undo_of(tool), *(policy.refresh for policy in tool.retry.values())}
+        used |= {tool.probe, tool.undo, *(policy.refresh for policy in tool.retry.values())}
     for name in declared.tools.keys() - used:
         message = f"nothing uses the tool `{name}`"
         advice = "call it in a state (do:), or remove it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from statemachine.check.space import occurring
 from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, FailureClass, Tool
 from statemachine.machine.report import Keys
@@ -42,58 +43,31 @@ def failures(tool: Tool) -> tuple[FailureClass, ...]:
     return tuple(c for c in FAILURE_CLASSES if c in declared)
 
 
-def interruptible(definition: Definition, state: str) -> bool:
-    """Return whether the run may leave a state that calls a tool before the call has ended."""
-    declared = definition.declaration
-    do = declared.states[state].do
-    return do is None or declared.tools[do].effect == "read" or bool(declared.tools[do].retry)
-
-
-def raised(definition: Definition, state: str) -> Iterator[tuple[str, bool]]:
-    """Yield the events that a run may meet in a state, and whether the machine has to take it, or ends.
-
-    Limits are left out: they lead to a final state at once, from anywhere.
-    """
-    declared = definition.declaration
-    here = declared.states[state]
-    if here.do is not None:
-        yield "done", True
-        yield "partial", False  # a tool that never answers so needs no route for it
-        for failure in failures(declared.tools[here.do]):
-            yield f"failed.{failure}", True
-    if here.wait is not None:
-        yield "elapsed", True
-    if here.always is not None:
-        yield "always", True
-    if here.timeout is not None and interruptible(definition, state):
-        yield "timeout", True
-    yield REFUSED, False
-    if declared.limits.stuck_after is not None:
-        yield STUCK, False
-    if here.kind != "choice" and interruptible(definition, state):
-        yield "cancelled", False
-        for event in declared.events:
-            yield event, False
-
-
 def choices(definition: Definition, state: str) -> Iterator[tuple[tuple[str, ...], tuple[Edge, ...], bool]]:
     """Yield what a run that is in a state chooses from, in the order in which its events are tried.
 
     Each is the events with the same candidates and the same effect, the candidates, and whether the run ends
-    in ``otherwise`` if all of them are denied.
+    in ``otherwise`` if all of them are denied. Limits are left out: they end a run at once, from anywhere.
     """
-    if definition.declaration.states[state].final is not None:
-        return
+    do = definition.declaration.states[state].do
+    tool = definition.declaration.tools[do] if do is not None else None
+    given = failures(tool) if tool is not None else FAILURE_CLASSES
     found: dict[tuple[str, tuple[Edge, ...]], list[str]] = {}
     ending = set()
-    for event, ends in raised(definition, state):
+    for event, _, outside in occurring(definition, state):
         candidates = definition.candidates(state, event)
-        # A failed call leaves nothing behind; every other event may carry something of its own.
         failed = event.startswith("failed.") and event != REFUSED
+        if failed and event.partition(".")[2] not in given:
+            continue
+        if event == "partial" and tool is not None and tool.shell is not None:
+            continue  # a command has succeeded or failed
+        # A tool that never answers in part, and guards that do not fail, need no route for it.
+        ends = not outside and (bool(candidates) or event not in ("partial", REFUSED, STUCK))
+        # A failed call leaves nothing behind; every other event may carry something of its own.
         key = ("failed" if failed else event, candidates)
         if candidates or ends:
             found.setdefault(key, []).append(event)
-        if ends or (candidates and event in ("partial", REFUSED, STUCK)):
+        if ends:
             ending.add(key)
     for key, events in found.items():
         yield tuple(events), key[1], key in ending

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from statemachine.check.moves import Move, moves
+from statemachine.check.witness import folded
 from statemachine.machine.definition import Definition
 
 MOST = 50_000
 """Nodes after which a search gives up."""
-
-_SHOWN = 30
-"""Steps of a run that are shown at most."""
 
 T = TypeVar("T", bound=Hashable)
 Counters = tuple[tuple[str, int], ...]
@@ -64,7 +62,7 @@ def shortest(
     while queue:
         node = queue.popleft()
         if goal(node.state, node.carried):
-            return _told(node, came)
+            return _told(definition, node, came)
         for move in out[node.state]:
             target, counters, sent = _arrive(definition, move, node.counters)
             carried = carry(node.state, move, target, node.carried)
@@ -75,7 +73,7 @@ def shortest(
                 continue
             if len(came) >= MOST:
                 raise TooMany
-            came[then] = (node, move.events[0] + sent)
+            came[then] = (node, f"{node.state} --{move.events[0]}--> {target}{sent}")
             queue.append(then)
     return None
 
@@ -97,17 +95,18 @@ def _arrive(definition: Definition, move: Move, counters: Counters) -> tuple[str
         sent, target = sent or f", {target} exhausted", exhausted
 
 
-def _told(node: Node[T], came: dict[Node[T], tuple[Node[T], str] | None]) -> tuple[str, ...]:
+def _told(
+    definition: Definition, node: Node[T], came: dict[Node[T], tuple[Node[T], str] | None]
+) -> tuple[str, ...]:
+    """Return the way to a node as lines, what repeats itself written once, and its counters."""
     lines: list[str] = []
-    at: Node[T] = node
+    at = node
     while (before := came[at]) is not None:
-        shown = "".join(f", {name} {count}" for name, count in at.counters)
-        lines.append(f"{before[0].state} -- {before[1]} --> {at.state}{shown and f' ({shown[2:]})'}")
+        lines.append(before[1])
         at = before[0]
-    shown = ", ".join(f"{name} {count}" for name, count in at.counters)
-    lines.append(f"start in {at.state}" + (f" ({shown})" if shown else ""))
-    lines.reverse()
-    if len(lines) > _SHOWN:
-        between = len(lines) - _SHOWN
-        lines[_SHOWN // 2 : -_SHOWN // 2] = [f"… {between} steps in between …"]
+    lines = list(folded(lines[::-1])) or [node.state]
+    states = definition.declaration.states
+    counters = ", ".join(f"{name} {used}/{states[name].attempts}" for name, used in node.counters)
+    if counters:
+        lines[-1] += f" [{counters}]"
     return tuple(lines)

@@ -158,7 +158,7 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
             if failure != "in_doubt" or tool.repeatable or tool.undo is not None:
                 yield f"failed.{failure}", "whole", False
         interrupted = _interruptions(tool)
-        if any(argument.checked is not None for argument in action.arguments.values()):
+        if any(argument.computed for argument in action.arguments.values()):
             yield REFUSED, "cut" if "stale_data" in tool.retry else "none", False
             interrupted.append("none")
         if limits.stuck_after is not None:

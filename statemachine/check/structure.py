@@ -69,7 +69,9 @@ def _unreachable(definition: Definition, prover: Prover) -> Iterator[Finding]:
         if name in reached | ends | {declared.otherwise}:
             continue
         if name in open_reached:
-            message = f"no run comes to `{name}`: what leads there would need more attempts than can be used up"
+            message = (
+                f"no run comes to `{name}`: what leads there would need more attempts than can be used up"
+            )
         else:
             message = f"no transition leads to `{name}`"
         advice = f"lead a transition to `{name}`, or remove it"
@@ -147,7 +149,9 @@ def _endless(definition: Definition, prover: Prover) -> Iterator[Finding]:
         if not alone:
             message += ", each round of which an event from outside begins"
         steps = definition.declaration.limits.steps
-        message += f": only the limit of {steps} steps does" + ("" if explicit else ", which is nowhere written")
+        message += f": only the limit of {steps} steps does" + (
+            "" if explicit else ", which is nowhere written"
+        )
         begin = cycle[0][0]
         lines = (*told(product, product.way(begin), begin), "and for ever:", *told(product, cycle, begin))
         yield ENDLESS.at(

@@ -16,19 +16,21 @@ def told(product: Product, way: Way, end: int) -> tuple[str, ...]:
     """Return a way as lines, what repeats itself written once, and the counters where it ends."""
     states = [product.configs[at][0] for at, _ in way] + [product.configs[end][0]]
     moves = [
-        f"{at} --{_event(arc)}--> {to}" + (f" (instead of {arc.target}, exhausted)" if arc.target != to else "")
+        f"{at} --{_event(arc)}--> {to}"
+        + (f" (instead of {arc.target}, exhausted)" if arc.target != to else "")
         for (_, arc), at, to in zip(way, states, states[1:], strict=False)
     ]
-    lines = [] if way else [states[0]]
-    for part in rounds(moves):
-        if isinstance(part, str):
-            lines.append(part)
-        else:
-            lines.append(f"{part.times:g} times: {'; '.join(_flat(part))}")
+    lines = list(folded(moves)) or [states[0]]
     counters = attempts(product, end)
     if counters:
         lines[-1] += f" [{counters}]"
     return tuple(lines)
+
+
+def folded(moves: Sequence[str]) -> tuple[str, ...]:
+    """Return lines with what repeats itself written once."""
+    parts = rounds(moves)
+    return tuple(p if isinstance(p, str) else f"{p.times:g} times: {'; '.join(_flat(p))}" for p in parts)
 
 
 def attempts(product: Product, at: int) -> str:

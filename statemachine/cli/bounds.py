@@ -53,7 +53,9 @@ def spelled(seconds: float) -> str:
         return f"{math.ceil(seconds * 10) / 10:g}s"
     whole = math.ceil(seconds)
     units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-    counts = [(unit, whole // size % (10**9 if unit == "d" else {"h": 24}.get(unit, 60))) for unit, size in units]
+    counts = [
+        (unit, whole // size % (10**9 if unit == "d" else {"h": 24}.get(unit, 60))) for unit, size in units
+    ]
     return "".join(f"{count}{unit}" for unit, count in counts if count)
 
 

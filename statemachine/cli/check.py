@@ -40,7 +40,9 @@ def check(
     ] = False,
     bounds: Annotated[
         bool,
-        typer.Option("--bounds", help="Also print the proved worst case: steps, calls, attempts, time, cost."),
+        typer.Option(
+            "--bounds", help="Also print the proved worst case: steps, calls, attempts, time, cost."
+        ),
     ] = False,
     explain: Annotated[
         str | None,

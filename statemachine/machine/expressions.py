@@ -108,6 +108,11 @@ class Expression:
         """CEL's checked syntax tree, serialized; None of a path."""
         return None if self._compiled is None else bytes(self._compiled.serialize())
 
+    @property
+    def computed(self) -> bool:
+        """Whether it is CEL, which may fail to evaluate; a path never does."""
+        return self._compiled is not None
+
     def value(self, reader: Reader) -> Any:
         """Return the value as JSON data; a path to what is not known gives None.
 

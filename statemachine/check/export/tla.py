@@ -72,7 +72,10 @@ def _action(command: Command, most: Mapping[str, int], variables: list[str]) -> 
     changed = {f"n_{n}": f"n_{n} + 1" if to is None else str(to) for n, to in command.counters.items()}
     changed |= {t: f"{t} + {n}" for t, n in (("steps", 1), ("calls", command.calls)) if t in variables and n}
     same = [variable for variable in variables if variable not in changed]
-    changes = [f"state' = {_text(command.target)}", *(f"{name}' = {value}" for name, value in changed.items())]
+    changes = [
+        f"state' = {_text(command.target)}",
+        *(f"{name}' = {value}" for name, value in changed.items()),
+    ]
     changes += [f"UNCHANGED <<{', '.join(same)}>>"] if same else []
     both = " /\\ "
     return f"  \\/ /\\ {both.join(conditions)} \\* {', '.join(arc.events)}\n     /\\ {both.join(changes)}"
