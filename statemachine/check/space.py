@@ -117,14 +117,15 @@ def space_of(definition: Definition) -> Space:
     """Return the abstract machine of a machine."""
     states = dict(definition.declaration.states)
     most = {name: state.attempts for name, state in states.items() if state.attempts is not None}
-    return Space(definition, states, most, {name: _arcs(definition, name) for name in states})
+    otherwise = definition.declaration.otherwise
+    return Space(definition, states, most, {name: _arcs(definition, name, otherwise) for name in states})
 
 
-def _arcs(definition: Definition, name: str) -> tuple[Arc, ...]:
+def _arcs(definition: Definition, name: str, otherwise: str) -> tuple[Arc, ...]:
     found: dict[tuple[str, frozenset[str], bool], dict[str, tuple[Stay, bool]]] = {}
     for event, stay, outside in occurring(definition, name):
         for edge in _ways(definition, name, event, outside):
-            target = definition.declaration.otherwise if edge is None else edge.target
+            target = otherwise if edge is None else edge.target
             resets = frozenset(() if edge is None else edge.resets)
             events = found.setdefault((target, resets, outside), {})
             before = events.get(event, ("none", False))

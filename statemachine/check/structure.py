@@ -65,8 +65,9 @@ def _unreachable(definition: Definition, prover: Prover) -> Iterator[Finding]:
     # A limit, or an event that nothing answers, leads to the machine's `otherwise` state from anywhere.
     ends = {e.target for state in reached for limit in limits for e in definition.candidates(state, limit)}
     open_reached = {state for state, _ in prover.open.configs}
+    reached |= ends | {declared.otherwise}
     for name in declared.states:
-        if name in reached | ends | {declared.otherwise}:
+        if name in reached:
             continue
         if name in open_reached:
             message = (
