@@ -64,17 +64,17 @@ def _unreachable(definition: Definition, prover: Prover) -> Iterator[Finding]:
     limits = [event for event in definition.events() if event.startswith("limit.")]
     # A limit, or an event that nothing answers, leads to the machine's `otherwise` state from anywhere.
     ends = {e.target for state in reached for limit in limits for e in definition.candidates(state, limit)}
-    open_reached = {state for state, _ in prover.open.configs}
-    reached |= ends | {declared.otherwise}
+    led = {arc.target for state in reached for arc in prover.space.arcs[state]}
+    led |= {declared.states[state].exhausted or "" for state in reached}
     for name in declared.states:
-        if name in reached:
+        if name in reached | ends | {declared.otherwise}:
             continue
-        if name in open_reached:
-            message = (
-                f"no run comes to `{name}`: what leads there would need more attempts than can be used up"
-            )
-        else:
-            message = f"no transition leads to `{name}`"
+        why = (
+            "what leads there needs more attempts than can be used up"
+            if name in led
+            else "nothing leads there"
+        )
+        message = f"no run comes to `{name}`: {why}"
         advice = f"lead a transition to `{name}`, or remove it"
         yield UNREACHABLE.at(definition, ("states", name), message, "PROVED", key=True, advice=advice)
 

@@ -198,7 +198,7 @@ def test_what_neither_structure_nor_search_can_decide_is_unknown_in_time() -> No
 
 def test_runs_are_written_with_their_rounds() -> None:
     """The shortest round first, and rounds of rounds."""
-    assert shown(rounds("a b b c a b b c d".split())) == "(a → b × 2 → c) × 2 → d"
+    assert shown(rounds(["a", "b", "b", "c", "a", "b", "b", "c", "d"])) == "(a → b × 2 → c) × 2 → d"
     assert shown(rounds(list("xyz"))) == "x → y → z"
 
 
