@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from statemachine.check import check
 from statemachine.check.domain import Domain, Given
 from statemachine.check.enumerate import rows
 from statemachine.check.facts import Facts
-from statemachine.check.solve import Solver, Undecided
+from statemachine.check.solve import Solver
 from statemachine.machine.definition import Definition
+from statemachine.machine.load import load
 from statemachine.machine.references import Folder
 from statemachine.machine.source import parse_source
 from statemachine.machine.yaml import define
@@ -151,24 +153,17 @@ def test_the_solver_knows_the_languages_operators(text: str, verdict: bool | Non
 
 def test_without_the_solver_what_needs_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says what to install; what can be tried is decided all the same."""
-    monkeypatch.setitem(__import__("sys").modules, "z3", None)
-    (finding,) = (
-        check(machine("n > 3 && n < 2", "n < m")) if False else check(machine("n < m", "n >= m"))[-1:]
-    )
-    assert finding.verdict in ("UNKNOWN", "REFUTED")
-    unknown = [f for f in check(machine("n < m", "n >= m")) if f.code == "SM306"]
-    assert "agent-statemachine[check]" in unknown[0].message
+    monkeypatch.setitem(sys.modules, "z3", None)
+    (unknown,) = [f for f in check(machine("n % 2 == 0", "b")) if f.code == "SM306"]
+    assert "agent-statemachine[check]" in unknown.message
     assert [f.code for f in check(machine("n > 3", "n <= 3"))] == []
 
 
-def test_a_python_guard_is_unknown() -> None:
-    """Nothing looks into a function."""
-    definition = machine("n > 3", "b")
-    guards = [edge.guard for edge in definition.edges["judge"]["always"] if edge.guard is not None]
-    domain = Domain(definition, Facts(definition), "judge", "always")
-    variables = [domain.variable(*read) for read in guards[0].reads]
-    from dataclasses import replace
-
-    opaque = replace(guards[0], opaque=True, _compiled=None)
-    with pytest.raises(Undecided):
-        Solver([opaque], domain, variables)
+def test_a_guard_in_python_is_unknown() -> None:
+    """Nothing looks into a function; a comment above the call that adds the state says why that is right."""
+    file = Path(__file__).parent / "choosing.py"
+    (finding,) = check(load(f"{file}:silent"))
+    assert (finding.code, finding.verdict, finding.allowed) == ("SM306", "UNKNOWN", "")
+    assert "is a Python function" in finding.message
+    (finding,) = check(load(f"{file}:allowed"))
+    assert (finding.code, finding.allowed) == ("SM306", "the function is tested by itself")
