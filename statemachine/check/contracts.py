@@ -86,9 +86,22 @@ def _unrouted(definition: Definition) -> Iterator[Finding]:
             what = f"`{state.do}`" if state.do is not None else "undoing"
             message = f"{what} can fail with {', '.join(lost)}, and no transition of `{name}` takes that"
             advice = f"add `failed:` under on:, to the state that answers it, or to `{otherwise}`"
-            witness = (f"{name} -- failed.{lost[0]} --> {otherwise}, because no transition takes it",)
+            witness = _ending(
+                definition, name, f"{name} --failed.{lost[0]}--> {otherwise} (no transition takes it)"
+            )
             path: Keys = ("states", name, "do" if state.do is not None else "undo")
             yield UNROUTED.at(definition, path, message, "REFUTED", witness=witness, advice=advice)
+
+
+def _ending(definition: Definition, state: str, line: str) -> tuple[str, ...]:
+    """Return a shortest run to a state, with one line more; that line alone if none is found."""
+    try:
+        way = shortest(
+            definition, [(definition.declaration.initial, 0)], lambda *_: 0, lambda at, _: at == state
+        )
+    except TooMany:
+        way = None
+    return (line,) if way is None or way == (state,) else (*way, line)
 
 
 def _waits(definition: Definition) -> Iterator[Finding]:
@@ -106,13 +119,13 @@ def _waits(definition: Definition) -> Iterator[Finding]:
                 message,
                 "REFUTED",
                 key=True,
-                witness=(f"{name} waits, and nothing is sent",),
+                witness=_ending(definition, name, f"{name} waits, and nothing is sent"),
                 advice=advice,
             )
         if any("timeout" in events and not candidates for events, candidates, _ in choices(definition, name)):
             otherwise = definition.declaration.otherwise
             message = f"no transition of `{name}` takes `timeout`, and the run ends in `{otherwise}` then"
-            witness = (f"{name} -- timeout --> {otherwise}, because no transition takes it",)
+            witness = _ending(definition, name, f"{name} --timeout--> {otherwise} (no transition takes it)")
             advice = "add a transition on `timeout`"
             yield UNTAKEN.at(
                 definition, (*path, "timeout"), message, "REFUTED", key=True, witness=witness, advice=advice
@@ -137,7 +150,8 @@ def _repeated(definition: Definition, out: dict[str, tuple[Move, ...]]) -> Itera
             message = f"whether the run can come back to `{name}`, which writes with `{state.do}`, is too much to follow"
             yield REPEATED.at(definition, path, message, "UNKNOWN", advice=advice)
             continue
-        witness = again or (f"{name} calls {state.do} again after {next(iter(tool.retry))}",)
+        retried = f"{name} calls {state.do} again after {next(iter(tool.retry), '')}"
+        witness = again or _ending(definition, name, retried)
         message = f"`{name}` writes with `{state.do}`, which is not idempotent, and the run {why}"
         yield REPEATED.at(definition, path, message, "REFUTED", witness=witness, advice=advice)
 

@@ -128,6 +128,10 @@ class Facts:
                 one, other = (self.given(side, names, verdict, asked) for side in (left, right))
                 return one | other if (function == "_&&_") == verdict else one & other
             case cel.Apply("_?_:_", (condition, left, right)) if not asked:
+                for side, taken, rest in ((left, True, right), (right, False, left)):
+                    # A constant of the other verdict: then it was the other side.
+                    if isinstance(side, cel.Constant) and side.value is not verdict:
+                        return self.given(condition, names, not taken) | self.given(rest, names, verdict)
                 one = self.given(condition, names, True) | self.given(left, names, verdict)
                 return one & (self.given(condition, names, False) | self.given(right, names, verdict))
             case cel.Name(name) if names.get(name, ("", ()))[0] in ("known", "fresh"):

@@ -121,7 +121,7 @@ class _Guards:
         self.paths = {id(edge): path for path, edge in edges(definition)}
         self.found: dict[tuple[Keys, str], Finding] = {}
         # A transition is met in several states and on several events; what is said of it holds in all of them.
-        self.alive: set[int] = set()
+        self.said: dict[int, tuple[Edge, set[str]]] = {}
 
     def check(self) -> Iterable[Finding]:
         guarded = any(t.when is not None for _, t in self.definition.declaration.transitions())
@@ -129,19 +129,17 @@ class _Guards:
         if not guarded and not listed:
             return ()
         facts = Facts(self.definition)
-        never: dict[int, tuple[Edge, str]] = {}
         for state in facts.entering:
             for choice in self._choices(state):
                 for edge, what in self._judge(choice, Domain(self.definition, facts, state, choice.event)):
-                    if what:
-                        worst = never.get(id(edge), (edge, what))[1]
-                        # Said of it are the words that hold wherever it is met.
-                        never[id(edge)] = (edge, what if worst == what else "covered")
-                    else:
-                        self.alive.add(id(edge))
-        for key, (edge, what) in never.items():
-            if key not in self.alive and what != "hidden":
-                self._dead(edge, what)
+                    self.said.setdefault(id(edge), (edge, set()))[1].add(what)
+        for edge, said in self.said.values():
+            if said == {"always"}:
+                self._always(edge)
+            elif said == {"never"}:
+                self._never(edge)
+            elif said <= {"never", "covered", "behind"} and said != {"behind"}:
+                self._covered(edge)
         return self.found.values()
 
     def _lists(self) -> Iterator[tuple[Edge, ...]]:
@@ -158,38 +156,46 @@ class _Guards:
                 yield Choice(event, asked, rest, must)
 
     def _judge(self, choice: Choice, domain: Domain) -> Iterator[tuple[Edge, str]]:
-        """Yield for each transition of a choice why it is not taken there, empty if it can be."""
-        for behind in choice.rest[1:]:
-            yield behind, "covered" if self._table(behind) == self._table(choice.rest[0]) else "hidden"
-        if not choice.edges:
-            yield from ((edge, "") for edge in choice.rest[:1])
-            return
-        try:
-            answers = Answers(choice, domain)
-            yield from self._taken(choice, answers)
-            self._gap(choice, answers)
-            self._overlaps(choice, answers)
-        except Undecided as reason:
-            yield from ((edge, "") for edge in (*choice.edges, *choice.rest[:1]))
-            self._undecided(choice, str(reason))
+        """Yield what becomes of each transition of a choice, in one word; see :meth:`_taken`.
 
-    def _taken(self, choice: Choice, answers: Answers) -> Iterator[tuple[Edge, str]]:
+        The machine's own transitions may be ``shadowed`` by those of a state: that is what they are for.
+        """
+        for behind in choice.rest[1:]:
+            shadowed = self._list(behind)[:-1] != self._list(choice.rest[0])[:-1]
+            yield behind, "shadowed" if shadowed else "covered"
+        words = ["free"] * len((*choice.edges, *choice.rest[:1]))
+        if choice.edges:
+            try:
+                answers = Answers(choice, domain)
+                words = list(self._taken(choice, answers))
+                self._gap(choice, answers)
+                self._overlaps(choice, answers, words)
+            except Undecided as reason:
+                self._undecided(choice, str(reason))
+                words = ["free"] * len(words)
+        yield from zip((*choice.edges, *choice.rest[:1]), words, strict=True)
+
+    def _taken(self, choice: Choice, answers: Answers) -> Iterator[str]:
+        """Yield for each transition in turn whether its guard ``never`` holds, it is ``covered`` by those
+        before, its guard ``always`` holds though there are others ``behind`` it, or it is ``free``.
+        """
         earlier: dict[int, bool | None] = {}
-        edges = (*choice.edges, *choice.rest[:1])
-        for index, edge in enumerate(edges):
+        count = len(choice.edges) + len(choice.rest[:1])
+        for index in range(count):
             if index == len(choice.edges):
-                yield edge, "" if answers.find(earlier) else "covered"
+                yield "free" if answers.find(earlier) else "covered"
             elif answers.find({index: True}) is None:
-                yield edge, "never"
+                yield "never"
             elif answers.find({**earlier, index: True}) is None:
-                yield edge, "covered"
+                yield "covered"
+            elif index + 1 < count and all(
+                answers.find({**earlier, index: v}) is None for v in (False, None)
+            ):
+                yield "always"
+                yield from ["behind"] * (count - index - 1)
+                return
             else:
-                yield edge, ""
-                behind = edges[index + 1 :]
-                if behind and all(answers.find({**earlier, index: v}) is None for v in (False, None)):
-                    self._always(edge, behind[0])
-                    yield from ((other, "hidden") for other in behind)
-                    return
+                yield "free"
             earlier[index] = False
 
     def _gap(self, choice: Choice, answers: Answers) -> None:
@@ -207,10 +213,10 @@ class _Guards:
         witness = answers.told(given, range(len(choice.edges)))
         self._add(GAP.at(self.definition, path, message, "REFUTED", key=True, witness=witness, advice=advice))
 
-    def _overlaps(self, choice: Choice, answers: Answers) -> None:
+    def _overlaps(self, choice: Choice, answers: Answers, words: list[str]) -> None:
         for later, edge in enumerate(choice.edges):
             for earlier, other in enumerate(choice.edges[:later]):
-                if self._list(edge) != self._list(other):
+                if words[later] != "free" or self._list(edge) != self._list(other):
                     continue  # the more specific name comes first: that is an order everybody sees
                 both = answers.find({earlier: True, later: True})
                 if both is None or None in (
@@ -238,33 +244,21 @@ class _Guards:
                     )
                 )
 
-    def _always(self, edge: Edge, behind: Edge) -> None:
-        message = (
-            f"this guard always holds here, so the transition to `{behind.target}` behind it is never tried"
-        )
+    def _always(self, edge: Edge) -> None:
+        message = "this guard always holds here, so what stands behind it in the list is never tried"
         advice = "remove the guard and what is behind it, or put right what it asks"
         self._add(ALWAYS.at(self.definition, self._when(edge), message, "PROVED", offset=0, advice=advice))
 
-    def _dead(self, edge: Edge, what: str) -> None:
-        if what == "never":
-            assert edge.guard is not None
-            message = f"this guard never holds, so the transition to `{edge.target}` is never taken"
-            finding = NEVER.at(
-                self.definition,
-                self._when(edge),
-                message,
-                "PROVED",
-                offset=0,
-                advice="put the guard right, or remove the transition",
-            )
-        else:
-            message = (
-                f"the transition to `{edge.target}` is never taken: those before it take all that it could"
-            )
-            advice = "put it before them, or remove it"
-            path = self._when(edge) if edge.guard is not None else self.paths[id(edge)]
-            finding = COVERED.at(self.definition, path, message, "PROVED", offset=0, advice=advice)
-        self._add(finding)
+    def _never(self, edge: Edge) -> None:
+        message = f"this guard never holds, so the transition to `{edge.target}` is never taken"
+        advice = "put the guard right, or remove the transition"
+        self._add(NEVER.at(self.definition, self._when(edge), message, "PROVED", offset=0, advice=advice))
+
+    def _covered(self, edge: Edge) -> None:
+        message = f"the transition to `{edge.target}` is never taken: those before it take all that it could"
+        path = self._when(edge) if edge.guard is not None else self.paths[id(edge)]
+        advice = "put it before them, or remove it"
+        self._add(COVERED.at(self.definition, path, message, "PROVED", offset=0, advice=advice))
 
     def _undecided(self, choice: Choice, reason: str) -> None:
         path = self._when(choice.edges[0])
@@ -282,9 +276,6 @@ class _Guards:
 
     def _list(self, edge: Edge) -> Keys:
         return self.paths[id(edge)][:-1]
-
-    def _table(self, edge: Edge) -> Keys:
-        return self.paths[id(edge)][:-2]
 
 
 def _told(variable: Variable, given: Given) -> str:

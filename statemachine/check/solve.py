@@ -130,7 +130,7 @@ class Solver:
                 self.limits.append(number >= values.low)
             if values.high is not None:
                 self.limits.append(number <= values.high)
-        self.terms[variable.name] = Term(values.kind, term, there, values.of)
+        self.terms[variable.name] = Term(values.kind, term, there, values.of if values.kind == "list" else "")
 
     def _sort(self, kind: str, of: str = "") -> Any:
         z3 = self.z3
