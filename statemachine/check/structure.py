@@ -66,8 +66,9 @@ def _unreachable(definition: Definition, prover: Prover) -> Iterator[Finding]:
     ends = {e.target for state in reached for limit in limits for e in definition.candidates(state, limit)}
     led = {arc.target for state in reached for arc in prover.space.arcs[state]}
     led |= {declared.states[state].exhausted or "" for state in reached}
+    reached |= ends | {declared.otherwise}
     for name in declared.states:
-        if name in reached | ends | {declared.otherwise}:
+        if name in reached:
             continue
         why = (
             "what leads there needs more attempts than can be used up"
