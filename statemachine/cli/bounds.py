@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from statemachine.cli.terminal import say
@@ -25,16 +26,16 @@ def tell(machine: str, bounds: Bounds) -> None:
         say(f"  - {assumption}")
 
 
-def line(bounds: Any) -> str:
-    """Return the bounds, as plain data, in one line."""
-    named = {bound["name"]: bound for bound in bounds["bounds"]}
+def line(bounds: Mapping[str, Any]) -> str:
+    """Return what is written down of a run's bounds in one line."""
     parts = []
     for name in ("steps", "calls", "elapsed"):
-        bound = named[name]
-        most = math.inf if bound["most"] is None else bound["most"]
-        text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
-        text = f"any number of {name}" if math.isinf(most) and name != "elapsed" else text
-        parts.append(f"{text} ({bound['binds']})" if (bound["binds"] or "").startswith("limits") else text)
+        most = bounds[name]
+        if most is None:
+            text = "any time" if name == "elapsed" else f"any number of {name}"
+        else:
+            text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
+        parts.append(f"{text} (by its limit)" if name in bounds["limited"] else text)
     return f"at most {', '.join(parts)}"
 
 
