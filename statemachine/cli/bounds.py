@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from statemachine.cli.terminal import say
+from statemachine.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from statemachine.check.bounds import Bound, Bounds
@@ -24,6 +25,31 @@ def tell(machine: str, bounds: Bounds) -> None:
     say("what the proof takes for granted:")
     for assumption in bounds.assumptions:
         say(f"  - {assumption}")
+
+
+def write_exported(
+    files: Sequence[str], language: Literal["prism", "tla", "promela"], folder: Path | None, as_json: bool
+) -> None:
+    """Write machines for a model checker into a folder; without one print them, properties as remarks below."""
+    from statemachine.check.export import exported
+    from statemachine.diagrams.committed import save
+    from statemachine.machine.load import load
+
+    remark = "\\*" if language == "tla" else "//"
+    texts = {name: text for file in files for name, text in exported(load(file), language).items()}
+    if folder is not None:
+        for name, text in texts.items():
+            save(folder / name, text.encode())
+    if as_json:
+        say_json({"written": [str(folder / name) for name in texts]} if folder else texts)
+        return
+    for at, (name, text) in enumerate(texts.items()):
+        if folder is not None:
+            say(f"wrote {folder / name}")
+        elif name.endswith((".props", ".cfg")):
+            say("\n".join(f"{remark} {line}" for line in [f"{name}:", *text.splitlines()]))
+        else:
+            say(("\n" if at else "") + text.rstrip("\n"))
 
 
 def line(bounds: Mapping[str, Any]) -> str:
