@@ -80,7 +80,11 @@ def line(bounds: Mapping[str, Any]) -> str:
         if most is None:
             text = "any time" if name == "elapsed" else f"any number of {name}"
         else:
-            text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
+            text = (
+                spelled(most)
+                if name == "elapsed"
+                else f"{most:g} {name.removesuffix('s') if most == 1 else name}"
+            )
         parts.append(f"{text} (by its limit)" if name in bounds["limited"] else text)
     return f"at most {', '.join(parts)}"
 
