@@ -20,6 +20,8 @@ def assumptions(space: Space) -> Iterator[str]:
     doubtful = [n for n, t in called.items() if not t.repeatable]
     if doubtful:
         yield f"Nobody lets a call of {_listed(doubtful)} stay in doubt: how long a decision takes is not counted."
+    if space.definition.undoes:
+        yield "Nobody asks to undo anything: what the command `undo`, and `resolve --undo`, call is not counted."
     if any(arc.outside for arcs in space.arcs.values() for arc in arcs):
         yield "An event from outside can come at any time, and as often as a state takes it."
     yield "Time is what calls, back-offs and waits take; the runtime's own, and that of a stopped one, is not counted."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from statemachine.check.costs import Metric, metrics
+from statemachine.check.costs import Metric, metrics, undo_time
 from statemachine.check.product import MOST, Product, explore, within, worst
 from statemachine.check.ranking import Longest, Part, rank
 from statemachine.check.runs import Round, Run, rounds, shown
@@ -27,8 +27,8 @@ class Bound:
     """The most that a run can come to in one respect.
 
     Attributes:
-        name: ``steps``, ``calls``, ``calls of TOOL``, ``entries of STATE``, ``elapsed`` (in seconds) or
-            ``cost in UNIT``.
+        name: ``steps``, ``calls``, ``calls of TOOL``, ``entries of STATE``, ``calls to undo``, ``elapsed`` (in
+            seconds) or ``cost in UNIT``.
         counters: What the counters of attempts, and the time-outs, allow; infinite if they do not bound it,
             None if that is not known.
         limit: What the run limits allow; None if they say nothing.
@@ -169,7 +169,7 @@ class Prover:
         binds = "" if counters is None or math.isinf(counters) else "counters"
         if limit is not None and (not binds or limit < (counters or 0)):
             binds = name
-        counted = metric.name != "elapsed" and binds == "counters"
+        counted = metric.name not in ("elapsed", "calls to undo") and binds == "counters"
         exact = self.product is not None and (counted or metric.name == "steps")
         return Bound(metric.name, counters, limit, binds, exact, run, why)
 
@@ -196,19 +196,26 @@ class Prover:
 
     def _limits(self, metric: Metric, capped: bool) -> Iterator[tuple[float, str]]:
         limits = self.limits
-        if metric.name.startswith("calls") and limits.calls is not None:
+        if metric.name.startswith("calls") and metric.name != "calls to undo" and limits.calls is not None:
             yield limits.calls, "limits.calls"
         if metric.name == "elapsed" and limits.elapsed is not None:
-            yield limits.elapsed + self._late(), "limits.elapsed"
+            late = self._late()
+            if not math.isinf(late):
+                yield limits.elapsed + late, "limits.elapsed"
         if capped:
             most = self._within(metric)
             if not math.isinf(most):
                 yield most, "limits.steps"
 
     def _late(self) -> float:
-        """Return for how long a write that is under way can outlast a limit."""
+        """Return for how long a write that is under way, and a roll back, can outlast a limit."""
         called = (self.space.tool(name) for name, _ in self.open.configs if self.space.states[name].do)
-        return max((tool.timeout for tool in called if tool.effect == "write"), default=0)
+        late = max((tool.timeout for tool in called if tool.effect == "write"), default=0.0)
+        undoing = undo_time(self.space)
+        if undoing is None:
+            return late
+        undone = self._counters(undoing)[0]
+        return late + (math.inf if undone is None else undone)
 
     def _within(self, metric: Metric) -> float:
         for product in (self.product, self.open):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from statemachine.check.space import Space, Stay
@@ -49,7 +49,34 @@ def metrics(space: Space) -> list[Metric]:
     for counted in space.most:
         entries: dict[str, Costs] = dict.fromkeys(space.states, (0, 0, 0))
         found.append(Metric(f"entries of {counted}", entries | {counted: (1, 1, 1)}, {}))
-    return [*found, _elapsed(space)]
+    undoing = undo_calls(space)
+    return [*found, *([undoing] if undoing else []), _elapsed(space)]
+
+
+def undo_calls(space: Space) -> Metric | None:
+    """Return what counts the calls of states that roll back; None where there is no such state.
+
+    Each write is undone once at most, and each roll back ends with the first that fails. So a write pays for
+    its own undoing, and a roll back for one that fails.
+    """
+    return _undoing(space, "calls to undo", lambda tool: 1 + sum(p.max for p in tool.retry.values()))
+
+
+def undo_time(space: Space) -> Metric | None:
+    """Return what counts the time that states take which roll back; None where there is no such state."""
+    return _undoing(space, "time to undo", lambda tool: _all_tries(space, tool, {}))
+
+
+def _undoing(space: Space, name: str, cost: Callable[[Tool], float]) -> Metric | None:
+    tools = space.definition.declaration.tools
+    if not space.definition.undoes or all(state.undo is None for state in space.states.values()):
+        return None
+    each = {written: cost(tools[tools[written].undo or ""]) for written in space.definition.undoes}
+    costs: dict[str, Costs] = {}
+    for at, state in space.states.items():
+        most = max(each.values()) if state.undo else each.get(state.do or "", 0)
+        costs[at] = 0, 0 if state.do else most, most
+    return Metric(name, costs, {})
 
 
 def _calls(space: Space, state: State) -> tuple[dict[str, int], str]:
@@ -73,9 +100,11 @@ def _sums(calls: Mapping[str, int], cut: str, tool: str | None) -> Costs:
 def _elapsed(space: Space) -> Metric:
     costs: dict[str, Costs] = {}
     growing = {}
+    undoing = undo_time(space)
     for name, state in space.states.items():
         longest = _seconds(space, state, 1)
-        costs[name] = 0, longest, longest
+        undone = undoing.costs[name][2] if undoing else 0
+        costs[name] = 0, longest, longest + undone
         if state.wait is not None and name in space.most:
             growing[name] = tuple(_seconds(space, state, n) for n in range(1, space.most[name] + 1))
             costs[name] = 0, 0, growing[name][-1]
@@ -90,8 +119,7 @@ def _seconds(space: Space, state: State, attempt: int) -> float:
             tool = tools[state.do or ""]
             # A write is not left while it is under way: a time-out then counts from its end.
             late = tool.timeout if tool.effect == "write" else 0
-            calls = sum(tools[called].timeout * n for called, n in _calls(space, state)[0].items())
-            return min(calls + _backoffs(tool), timeout + late)
+            return min(_all_tries(space, tool, _calls(space, state)[0]), timeout + late)
         case "wait":
             return min(state.wait.seconds(attempt) if state.wait else 0, timeout)
         case "event":
@@ -99,6 +127,11 @@ def _seconds(space: Space, state: State, attempt: int) -> float:
     return 0
 
 
-def _backoffs(tool: Tool) -> float:
+def _all_tries(space: Space, tool: Tool, calls: Mapping[str, int]) -> float:
+    """Return the seconds that a call takes with all its retries, and with the calls that refresh what it reads."""
+    tools = space.definition.declaration.tools
     policies = [policy for policy in tool.retry.values() if policy.refresh is None]
-    return sum(policy.seconds(n) for policy in policies for n in range(1, policy.max + 1))
+    backoffs = sum(policy.seconds(n) for policy in policies for n in range(1, policy.max + 1))
+    if not calls:
+        return tool.timeout * (1 + sum(policy.max for policy in policies)) + backoffs
+    return sum(tools[called].timeout * n for called, n in calls.items()) + backoffs

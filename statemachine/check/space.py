@@ -2,7 +2,7 @@
 
 What guards decide is left open, unless they are constant; what tools answer and what comes from outside is
 left open too. So every run of the kernel is a walk here, limits aside. The rules are those of
-``kernel/enter.py``, ``route.py``, ``calls.py`` and ``due.py``.
+``kernel/enter.py``, ``route.py``, ``calls.py``, ``rollback.py`` and ``due.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
+from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, State, Tool
 
 Stay = Literal["whole", "cut", "none"]
@@ -117,21 +117,25 @@ def space_of(definition: Definition) -> Space:
     """Return the abstract machine of a machine."""
     states = dict(definition.declaration.states)
     most = {name: state.attempts for name, state in states.items() if state.attempts is not None}
-    return Space(definition, states, most, {name: _arcs(definition, name) for name in states})
+    otherwise = definition.declaration.otherwise
+    return Space(definition, states, most, {name: _arcs(definition, name, otherwise) for name in states})
 
 
-def _arcs(definition: Definition, name: str) -> tuple[Arc, ...]:
+def _arcs(definition: Definition, name: str, otherwise: str) -> tuple[Arc, ...]:
     found: dict[tuple[str, frozenset[str], bool], dict[str, tuple[Stay, bool]]] = {}
     for event, stay, outside in occurring(definition, name):
         for edge in _ways(definition, name, event, outside):
-            target = definition.declaration.otherwise if edge is None else edge.target
+            target = otherwise if edge is None else edge.target
             resets = frozenset(() if edge is None else edge.resets)
             events = found.setdefault((target, resets, outside), {})
             before = events.get(event, ("none", False))
             events[event] = (max(stay, before[0], key=_STAYS.index), before[1] or edge is not None)
     arcs = []
     for (target, resets, outside), events in found.items():
-        ordered = sorted(events, key=lambda e: (not events[e][1], -_STAYS.index(events[e][0])))
+        # A failure stands for what is caught with it better than half a success does.
+        ordered = sorted(
+            events, key=lambda e: (not events[e][1], -_STAYS.index(events[e][0]), e == "partial")
+        )
         stay = max((stay for stay, _ in events.values()), key=_STAYS.index)
         declared = any(own for _, own in events.values())
         arcs.append(Arc(name, target, tuple(sorted(resets)), tuple(ordered), stay, outside, declared))
@@ -150,8 +154,9 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         yield "done", "whole", False
         yield "partial", "whole", False
         for failure in FAILURE_CLASSES:
-            # What may have happened and must not be repeated is resolved first, and fails as something else.
-            if failure != "in_doubt" or tool.repeatable:
+            # What may have happened and must not be repeated is resolved first, and fails as something else,
+            # unless a person has it undone.
+            if failure != "in_doubt" or tool.repeatable or tool.undo is not None:
                 yield f"failed.{failure}", "whole", False
         interrupted = _interruptions(tool)
         if any(argument.computed for argument in action.arguments.values()):
@@ -164,12 +169,12 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         yield "elapsed", "whole", False
     elif state.kind == "choice":
         yield "always", "whole", False
-    elif state.kind == "undo":  # nothing interrupts it
+    elif state.kind == "undo":
+        interrupted = []  # a roll back is not left half-way
         yield "done", "whole", False
         yield "partial", "whole", False
-        for failure in FAILURE_CLASSES:
+        for failure in FAILURE_CLASSES if definition.undoes else ():
             yield f"failed.{failure}", "whole", False
-        return
     if state.attempts is not None and limits.stuck_after is not None and limits.watch:
         yield STUCK, "none", False
         interrupted.append("none")
@@ -178,7 +183,7 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
     stay = max(interrupted, key=_STAYS.index)
     if state.timeout is not None and stay != "none":
         yield "timeout", stay, False
-    for event in (*definition.payloads, "cancelled"):
+    for event in (*definition.payloads, "cancelled", UNDO):
         if definition.candidates(name, event):
             yield event, stay, True
 
@@ -193,7 +198,7 @@ def _interruptions(tool: Tool) -> list[Stay]:
 def _ways(definition: Definition, name: str, event: str, outside: bool) -> Iterator[Edge | None]:
     """Yield each transition that an event can take from a state; None for the way to ``otherwise``."""
     closed, unsure = yield from _chosen(definition.candidates(name, event))
-    if unsure and event not in (REFUSED, "cancelled"):
+    if unsure and event not in (REFUSED, "cancelled", UNDO):
         # A guard that fails to evaluate raises an event of its own, also in the course of one from outside.
         answered, _ = yield from _chosen(definition.candidates(name, REFUSED))
         closed = closed and answered

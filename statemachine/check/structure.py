@@ -64,16 +64,18 @@ def _unreachable(definition: Definition, prover: Prover) -> Iterator[Finding]:
     limits = [event for event in definition.events() if event.startswith("limit.")]
     # A limit, or an event that nothing answers, leads to the machine's `otherwise` state from anywhere.
     ends = {e.target for state in reached for limit in limits for e in definition.candidates(state, limit)}
-    open_reached = {state for state, _ in prover.open.configs}
+    led = {arc.target for state in reached for arc in prover.space.arcs[state]}
+    led |= {declared.states[state].exhausted or "" for state in reached}
+    reached |= ends | {declared.otherwise}
     for name in declared.states:
-        if name in reached | ends | {declared.otherwise}:
+        if name in reached:
             continue
-        if name in open_reached:
-            message = (
-                f"no run comes to `{name}`: what leads there would need more attempts than can be used up"
-            )
-        else:
-            message = f"no transition leads to `{name}`"
+        why = (
+            "what leads there needs more attempts than can be used up"
+            if name in led
+            else "nothing leads there"
+        )
+        message = f"no run comes to `{name}`: {why}"
         advice = f"lead a transition to `{name}`, or remove it"
         yield UNREACHABLE.at(definition, ("states", name), message, "PROVED", key=True, advice=advice)
 
@@ -101,7 +103,8 @@ def _trapped(definition: Definition, prover: Prover) -> Iterator[Finding]:
         if why:
             path: Keys = ("states", prover.space.initial)
             message = f"whether every run can still end is not known: {why}"
-            yield TRAP.at(definition, path, message, "UNKNOWN", key=True)
+            less = "lower the attempts, or reset fewer of them"
+            yield TRAP.at(definition, path, message, "UNKNOWN", key=True, advice=less)
 
 
 def _without_end(product: Product) -> set[int]:
@@ -133,12 +136,13 @@ def _endless(definition: Definition, prover: Prover) -> Iterator[Finding]:
                 definition, ("states", part.states[0]), message, "UNKNOWN", key=True, advice=advice
             )
         return
-    product = prover.product
+    product, trapped = prover.product, _without_end(prover.product)
     seen: set[str] = set()
     for component in sorted(product.loops, key=min):
         states = {product.configs[node][0] for node in component}
         alone = _by_itself(product, component)
-        if states <= seen or (explicit and not alone):
+        # What cannot end at all is told of as that.
+        if states <= seen or (explicit and not alone) or component[0] in trapped:
             continue
         seen |= states
         cycle = product.cycle(alone or component, outside=not alone)

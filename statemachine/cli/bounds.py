@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from statemachine.cli.terminal import say
+from statemachine.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from statemachine.check.bounds import Bound, Bounds
@@ -25,16 +27,41 @@ def tell(machine: str, bounds: Bounds) -> None:
         say(f"  - {assumption}")
 
 
-def line(bounds: Any) -> str:
-    """Return the bounds, as plain data, in one line."""
-    named = {bound["name"]: bound for bound in bounds["bounds"]}
+def write_exported(
+    files: Sequence[str], language: Literal["prism", "tla", "promela"], folder: Path | None, as_json: bool
+) -> None:
+    """Write machines for a model checker into a folder; without one print them, properties as remarks below."""
+    from statemachine.check.export import exported
+    from statemachine.diagrams.committed import save
+    from statemachine.machine.load import load
+
+    remark = "\\*" if language == "tla" else "//"
+    texts = {name: text for file in files for name, text in exported(load(file), language).items()}
+    if folder is not None:
+        for name, text in texts.items():
+            save(folder / name, text.encode())
+    if as_json:
+        say_json({"written": [str(folder / name) for name in texts]} if folder else texts)
+        return
+    for at, (name, text) in enumerate(texts.items()):
+        if folder is not None:
+            say(f"wrote {folder / name}")
+        elif name.endswith((".props", ".cfg")):
+            say("\n".join(f"{remark} {line}" for line in [f"{name}:", *text.splitlines()]))
+        else:
+            say(("\n" if at else "") + text.rstrip("\n"))
+
+
+def line(bounds: Mapping[str, Any]) -> str:
+    """Return what is written down of a run's bounds in one line."""
     parts = []
     for name in ("steps", "calls", "elapsed"):
-        bound = named[name]
-        most = math.inf if bound["most"] is None else bound["most"]
-        text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
-        text = f"any number of {name}" if math.isinf(most) and name != "elapsed" else text
-        parts.append(f"{text} ({bound['binds']})" if (bound["binds"] or "").startswith("limits") else text)
+        most = bounds[name]
+        if most is None:
+            text = "any time" if name == "elapsed" else f"any number of {name}"
+        else:
+            text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
+        parts.append(f"{text} (by its limit)" if name in bounds["limited"] else text)
     return f"at most {', '.join(parts)}"
 
 

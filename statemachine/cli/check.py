@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +15,9 @@ from statemachine.cli.terminal import Json, say, say_json, stdout
 if TYPE_CHECKING:
     from statemachine.errors import Finding
     from statemachine.machine.definition import Definition
+
+
+Language = Literal["prism", "tla", "promela"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,14 @@ def check(
             "--explain", help="Say what a rule is for, with a bad and a good machine.", metavar="CODE"
         ),
     ] = None,
+    export: Annotated[
+        Language | None,
+        typer.Option("--export", help="Print the machine, guards left open, for a model checker instead."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="With --export, a folder for the model and its properties."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say everything that is wrong with machines, each fault with its line, column and a caret.
@@ -58,7 +70,7 @@ def check(
     comment on the line, or alone on the line above, silences a rule:
     # statemachine: allow SM301 because REASON
 
-    Example: statemachine check machines/agent/agent.yaml; statemachine check --explain SM301
+    Example: statemachine check machines/agent/agent.yaml --bounds; statemachine check --explain SM301
     """
     stdout()
     if explain is not None:
@@ -68,6 +80,13 @@ def check(
         raise typer.BadParameter("name a machine's file, or a rule with --explain CODE")
     if sarif and as_json:
         raise typer.BadParameter("write one of --json and --sarif")
+    if export is not None:
+        from statemachine.cli.bounds import write_exported
+
+        write_exported(files, export, output, as_json)
+        return
+    if output is not None:
+        raise typer.BadParameter("-o goes with --export")
     results = [_examine(file) for file in files]
     if sarif:
         from statemachine.check import rules

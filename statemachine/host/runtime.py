@@ -38,6 +38,7 @@ from statemachine.host.given import (
 )
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
+from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
@@ -143,7 +144,8 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        made = start(definition, *self._named(definition, inputs), self.clock.now())
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = start(definition, *named, now, bounds=proved_of(definition))
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
@@ -155,7 +157,8 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        made = queue(definition, *self._named(definition, inputs), self.clock.now())
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = queue(definition, *named, now, bounds=proved_of(definition))
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
 

@@ -130,7 +130,11 @@ def _step(
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
+            made = (
+                begin(definition, run, body["inputs"], now, bounds=body.get("bounds"))
+                if kind == "run_started"
+                else None
+            )
         elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:

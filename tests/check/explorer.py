@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from statemachine.check.components import components, loops
-from statemachine.kernel import AGAIN, FINISH, RESOLVE, Event, PendingCall, Snapshot, due, start, step
+from statemachine.check.components import components
+from statemachine.kernel import (
+    AGAIN,
+    FINISH,
+    RESOLVE,
+    UNDO_NEXT,
+    Event,
+    Immediate,
+    PendingCall,
+    Snapshot,
+    due,
+    start,
+    step,
+)
+from statemachine.kernel.snapshot import Pending
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
@@ -22,7 +35,8 @@ class Explored:
 
     Attributes:
         reached: The states that some run reaches.
-        endless: Whether some run need not end.
+        endless: Whether some run need not end. (A person may have a call in doubt undone again and again in
+            vain; that is no step.)
         steps: The most steps of a run, -1 if there is no most.
         calls: The most calls, likewise.
     """
@@ -31,7 +45,6 @@ class Explored:
     endless: bool
     steps: int
     calls: int
-    ending: set[Any] = field(default_factory=set)
 
 
 def explore_kernel(definition: Definition, inputs: dict[str, Any] | None = None) -> Explored | None:
@@ -58,11 +71,10 @@ def explore_kernel(definition: Definition, inputs: dict[str, Any] | None = None)
             return None
     following = [[to for to, _, _ in found] for found in moves]
     order = components(following)
-    endless = {n for part in order if loops(part, following) for n in part}
     steps, calls = _longest(moves, order, 1), _longest(moves, order, 2)
     return Explored(
         {snapshot.state for snapshot in snapshots},
-        bool(endless),
+        steps < 0,
         -1 if steps < 0 else first.steps + steps,
         -1 if calls < 0 else first.calls + calls,
     )
@@ -83,14 +95,18 @@ def _longest(moves: list[list[tuple[int, int, int]]], order: list[list[int]], wh
 
 
 def _key(snapshot: Snapshot) -> Any:
-    pending: Any = snapshot.pending
+    back: Any = snapshot.rollback
+    if back is not None:
+        back = (tuple(back.undone), back.ends, back.undoing, back.failed, _waits(back.doubted))
+    attempts = tuple(sorted(snapshot.attempts.items()))
+    return snapshot.state, snapshot.status, attempts, _waits(snapshot.pending), snapshot.failure is None, back
+
+
+def _waits(pending: Pending) -> Any:
     if isinstance(pending, PendingCall):
         retries = tuple(sorted(pending.retries.items()))
-        pending = (pending.tool, pending.phase, retries, pending.after, pending.refreshes)
-    elif pending is not None:
-        pending = repr(type(pending)) + getattr(pending, "event", "")
-    attempts = tuple(sorted(snapshot.attempts.items()))
-    return snapshot.state, snapshot.status, attempts, pending, snapshot.failure is None
+        return pending.tool, pending.phase, retries, pending.after, pending.refreshes
+    return None if pending is None else (type(pending), getattr(pending, "event", ""))
 
 
 def _events(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event, float]]:
@@ -98,8 +114,15 @@ def _events(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event,
     now = snapshot.entered
     if snapshot.finished:
         return
-    for event in (*definition.payloads, "cancelled"):
+    for event in (*definition.payloads, "cancelled", "undo"):
         yield Event(event), now
+    if isinstance(snapshot.pending, Immediate) and snapshot.rollback is not None:
+        # What a run has written is not followed: any write may stand, and one is undone at most.
+        yield Event(UNDO_NEXT, {"write": None, "left": {}}), now
+        yield Event(UNDO_NEXT, {"write": None, "left": {"mail": 1}}), now
+        for tool in definition.undoes if not snapshot.rollback.undone else ():
+            write = {"key": "run:1", "tool": tool, "input": {"n": 1}, "output": GOOD}
+            yield Event(UNDO_NEXT, {"write": write, "left": {}}), now
     timed = due(definition, snapshot)
     later = now + 1e6
     for event in ("elapsed", "timeout", "always", "failed.guard", "stuck"):
@@ -112,10 +135,16 @@ def _events(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event,
             for outcome in OUTCOMES:
                 yield Event(FINISH, outcome=outcome, key=pending.key), now
         elif pending.phase in ("probe", "doubt"):
-            for payload in ({"happened": True, "output": GOOD}, {"happened": False}, {"happened": None}):
+            for payload in RESOLUTIONS:
                 yield Event(RESOLVE, payload, key=pending.key), now
 
 
+RESOLUTIONS: list[dict[str, Any]] = [
+    {"happened": True, "output": GOOD},
+    {"happened": False},
+    {"happened": None},
+    {"undo": True},
+]
 OUTCOMES = [Outcome(GOOD), Outcome(GOOD, not_done=("b",))] + [
     Outcome(failure=Failure(failure, "it went wrong")) for failure in FAILURE_CLASSES
 ]

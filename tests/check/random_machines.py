@@ -8,9 +8,9 @@ from typing import Any
 from statemachine.machine.definition import Definition
 from tests.kernel.driving import declare
 
-KINDS = ("call", "call", "call", "wait", "choice", "event")
+KINDS = ("call", "call", "call", "call", "wait", "choice", "event", "undo")
 CALLED = ("look", "put", "post", "mail")
-NEEDED = {"call": "done", "wait": "elapsed"}
+NEEDED = {"call": "done", "undo": "done", "wait": "elapsed"}
 
 
 def random_machine(seed: int, *, steps: int = 1_000_000, guards: bool = False) -> Definition:
@@ -49,9 +49,9 @@ def random_machine(seed: int, *, steps: int = 1_000_000, guards: bool = False) -
         if kind == "choice":
             state["always"] = transitions(at)
         else:
-            possible = ["failed", "failed.transient", "failed.in_doubt", "*", "cancelled", "go"]
+            possible = ["failed", "failed.transient", "failed.in_doubt", "*", "cancelled", "undo", "go"]
             events = chance.sample(possible, chance.randint(0, 3))
-            if chance.random() < 0.3:
+            if kind != "undo" and chance.random() < 0.3:
                 state["timeout"] = "5s"
                 events.append("timeout")
             events.append(NEEDED.get(kind, "go"))
@@ -60,6 +60,8 @@ def random_machine(seed: int, *, steps: int = 1_000_000, guards: bool = False) -
                 state["do"] = chance.choice(CALLED)
                 if guards and chance.random() < 0.2:
                     state["with"] = {"n": "6 / (n - 1)"}
+            elif kind == "undo":
+                state["undo"] = "all"
             elif kind == "wait":
                 state["wait"] = chance.choice(("1s", {"initial": "1s", "factor": 2, "cap": "10s"}))
         if name in counted:

@@ -29,6 +29,8 @@ def _module(definition: Definition, proved: Claims) -> str:
     finals = [state for state, declared in space.states.items() if declared.final]
     tallies = {"steps": 1, "calls": 0}
     starts = {f"n_{c}": count for c, count in counts.items()} | {t: tallies[t] for t in proved.bounds}
+    # A move that changes nothing would be no move to TLA+: where steps are not counted, they alternate.
+    starts |= {} if "steps" in starts else {"turn": 0}
     variables = ", ".join(["state", *starts])
     lines = [
         f"---- MODULE {name} ----",
@@ -45,7 +47,7 @@ def _module(definition: Definition, proved: Claims) -> str:
         "TypeOK ==",
         "  /\\ state \\in States",
         *(f"  /\\ n_{c} \\in 0..{most}" for c, most in space.most.items()),
-        *(f"  /\\ {tally} \\in Nat" for tally in proved.bounds),
+        *(f"  /\\ {tally} \\in Nat" for tally in ("steps", "calls", "turn") if tally in starts),
         "",
         "Init ==",
         f"  /\\ state = {_text(space.initial)}",
@@ -71,6 +73,7 @@ def _action(command: Command, most: Mapping[str, int], variables: list[str]) -> 
     conditions += [f"n_{command.left} < {most[command.left]}"] if command.left else []
     changed = {f"n_{n}": f"n_{n} + 1" if to is None else str(to) for n, to in command.counters.items()}
     changed |= {t: f"{t} + {n}" for t, n in (("steps", 1), ("calls", command.calls)) if t in variables and n}
+    changed |= {"turn": "1 - turn"} if "turn" in variables else {}
     same = [variable for variable in variables if variable not in changed]
     changes = [
         f"state' = {_text(command.target)}",
