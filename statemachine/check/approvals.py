@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statemachine.check.moves import Move
-from statemachine.check.paths import TooMany, shortest
+from statemachine.check.paths import TooMany, visit
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
 from statemachine.machine.definition import Definition
@@ -31,8 +30,8 @@ def check(definition: Definition) -> Iterator[Finding]:
         path: Keys = ("states", name, "do")
         advice = "let somebody approve it, or silence this with the reason why nobody has to"
         try:
-            first = _run_to(definition, name, 1)
-            again = _run_to(definition, name, 2) if first else None
+            first = visit(definition, name)
+            again = visit(definition, name, again=True) if first else None
         except TooMany:
             message = f"whether a run can make the irreversible call `{state.do}` is too much to follow"
             yield UNAPPROVED.at(definition, path, message, "UNKNOWN", advice=advice)
@@ -46,13 +45,3 @@ def check(definition: Definition) -> Iterator[Finding]:
 def _approved(state: State) -> bool:
     """Return whether every call of a state waits for an approval of its own."""
     return getattr(state, "approval", None) is not None
-
-
-def _run_to(definition: Definition, name: str, times: int) -> tuple[str, ...] | None:
-    """Return a shortest run that calls in a state so often."""
-
-    def carry(state: str, move: Move, target: str, met: int) -> int:
-        return met + (target == name)
-
-    initial = definition.declaration.initial
-    return shortest(definition, [(initial, int(initial == name))], carry, lambda _, met: met == times)

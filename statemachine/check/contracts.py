@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from statemachine.check.moves import Move, choices, moves
-from statemachine.check.paths import TooMany, shortest
+from statemachine.check.moves import Move, choices
+from statemachine.check.paths import TooMany, shortest, visit
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
 from statemachine.machine.definition import Definition
@@ -65,10 +65,9 @@ RULES = (UNROUTED, ENDLESS, UNTAKEN, REPEATED, SKIPPED, IDLE_TOOL, IDLE_EVENT)
 
 def check(definition: Definition) -> Iterator[Finding]:
     """Yield what is wrong with how a machine calls, waits and undoes."""
-    out = {name: moves(definition, name) for name in definition.declaration.states}
     yield from _unrouted(definition)
     yield from _waits(definition)
-    yield from _repeated(definition, out)
+    yield from _repeated(definition)
     yield from _skipped(definition)
     yield from _idle(definition)
 
@@ -96,9 +95,7 @@ def _unrouted(definition: Definition) -> Iterator[Finding]:
 def _ending(definition: Definition, state: str, line: str) -> tuple[str, ...]:
     """Return a shortest run to a state, with one line more; that line alone if none is found."""
     try:
-        way = shortest(
-            definition, [(definition.declaration.initial, 0)], lambda *_: 0, lambda at, _: at == state
-        )
+        way = visit(definition, state)
     except TooMany:
         way = None
     return (line,) if way is None or way == (state,) else (*way, line)
@@ -132,7 +129,7 @@ def _waits(definition: Definition) -> Iterator[Finding]:
             )
 
 
-def _repeated(definition: Definition, out: dict[str, tuple[Move, ...]]) -> Iterator[Finding]:
+def _repeated(definition: Definition) -> Iterator[Finding]:
     declared = definition.declaration
     for name, state in declared.states.items():
         if state.do is None:
@@ -140,51 +137,21 @@ def _repeated(definition: Definition, out: dict[str, tuple[Move, ...]]) -> Itera
         tool = declared.tools[state.do]
         if tool.repeatable or tool.probe is not None or tool.undo is not None:
             continue
-        again, decided = _again(definition, name, out)
-        why = "may come back to it" if again else "retries it" if tool.retry else ""
-        if not why and decided:
-            continue
-        advice = "make it idempotent by the call's key and say so, or declare a `probe` or an `undo`"
         path: Keys = ("states", name, "do")
-        if not why:
+        advice = "make it idempotent by the call's key and say so, or declare a `probe` or an `undo`"
+        try:
+            again = visit(definition, name, again=True)
+        except TooMany:
             message = f"whether the run can come back to `{name}`, which writes with `{state.do}`, is too much to follow"
             yield REPEATED.at(definition, path, message, "UNKNOWN", advice=advice)
             continue
+        if again is None and not tool.retry:
+            continue
+        why = "may come back to it" if again else "retries it"
         retried = f"{name} calls {state.do} again after {next(iter(tool.retry), '')}"
         witness = again or _ending(definition, name, retried)
         message = f"`{name}` writes with `{state.do}`, which is not idempotent, and the run {why}"
         yield REPEATED.at(definition, path, message, "REFUTED", witness=witness, advice=advice)
-
-
-def _again(
-    definition: Definition, name: str, out: dict[str, tuple[Move, ...]]
-) -> tuple[tuple[str, ...] | None, bool]:
-    """Return a shortest run from the start that calls in a state twice, and whether it is certain if None."""
-
-    def carry(state: str, move: Move, target: str, met: int) -> int:
-        return met + (target == name)
-
-    if not _reaches(name, name, out, definition):
-        return None, True
-    initial = definition.declaration.initial
-    try:
-        return shortest(definition, [(initial, int(initial == name))], carry, lambda _, met: met == 2), True
-    except TooMany:
-        return None, False
-
-
-def _reaches(start: str, goal: str, out: dict[str, tuple[Move, ...]], definition: Definition) -> bool:
-    """Return whether moves lead from a state to another one, counters aside."""
-    states = definition.declaration.states
-    pending, seen = [start], set[str]()
-    while pending:
-        for move in out[pending.pop()]:
-            target: str | None = move.target
-            while target is not None and target not in seen:
-                seen.add(target)
-                pending.append(target)
-                target = states[target].exhausted
-    return goal in seen
 
 
 def _skipped(definition: Definition) -> Iterator[Finding]:

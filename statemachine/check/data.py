@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from statemachine.check import cel
 from statemachine.check.facts import Facts, Known, read_of
-from statemachine.check.moves import Move, choices, edges
+from statemachine.check.moves import Move, choices, edges, paths
 from statemachine.check.paths import TooMany, shortest
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
@@ -91,7 +91,7 @@ def _places(definition: Definition, state: str) -> Iterator[Place]:
             yield Place(state, path, expression, optional=optional)
         if action.sufficient is not None:
             yield Place(state, ("states", state, "sufficient"), action.sufficient, "done")
-    where = {id(edge): path for path, edge in edges(definition)}
+    where = paths(definition)
     for events, candidates, _ in choices(definition, state):
         for index, edge in enumerate(candidates):
             if edge.guard is None:

@@ -197,7 +197,7 @@ class Facts:
         """Follow every move until nothing changes: what is known in a state is what all paths agree on."""
         states = self.definition.declaration.states
         pending = [self.definition.declaration.initial]
-        out = {name: moves(self.definition, name) for name in states}
+        out = moves(self.definition)
         while pending:
             state = pending.pop()
             for move in out[state]:

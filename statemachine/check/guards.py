@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statemachine.check.domain import Domain, Given, Variable, shown
 from statemachine.check.enumerate import rows
 from statemachine.check.facts import Facts
-from statemachine.check.moves import choices, edges
+from statemachine.check.moves import choices, paths
 from statemachine.check.rules import Rule
 from statemachine.check.solve import Solver, Undecided
 from statemachine.errors import Finding
@@ -118,7 +118,7 @@ def check(definition: Definition) -> Iterator[Finding]:
 class _Guards:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self.paths = {id(edge): path for path, edge in edges(definition)}
+        self.paths = paths(definition)
         self.found: dict[tuple[Keys, str], Finding] = {}
         # A transition is met in several states and on several events; what is said of it holds in all of them.
         self.said: dict[int, tuple[Edge, set[str]]] = {}

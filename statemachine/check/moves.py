@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from statemachine.check.space import occurring
 from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
@@ -73,8 +74,13 @@ def choices(definition: Definition, state: str) -> Iterator[tuple[tuple[str, ...
         yield tuple(events), key[1], key in ending
 
 
-def moves(definition: Definition, state: str) -> tuple[Move, ...]:
-    """Return the ways out of a state; none of a final one."""
+@lru_cache(maxsize=8)
+def moves(definition: Definition) -> Mapping[str, tuple[Move, ...]]:
+    """Return the ways out of every state; none of a final one."""
+    return {state: _moves(definition, state) for state in definition.declaration.states}
+
+
+def _moves(definition: Definition, state: str) -> tuple[Move, ...]:
     result = []
     for events, candidates, ends in choices(definition, state):
         closed = False
@@ -86,6 +92,12 @@ def moves(definition: Definition, state: str) -> tuple[Move, ...]:
         if not closed and ends:
             result.append(Move(events, None, definition.declaration.otherwise, candidates))
     return tuple(result)
+
+
+@lru_cache(maxsize=8)
+def paths(definition: Definition) -> Mapping[int, Keys]:
+    """Return where each transition is declared, by its identity."""
+    return {id(edge): path for path, edge in edges(definition)}
 
 
 def edges(definition: Definition) -> Iterator[tuple[Keys, Edge]]:
