@@ -11,6 +11,7 @@ from statemachine.cli.terminal import say, say_json
 
 if TYPE_CHECKING:
     from statemachine.check.bounds import Bound, Bounds
+    from statemachine.machine.definition import Definition
 
 
 def tell(machine: str, bounds: Bounds) -> None:
@@ -52,6 +53,25 @@ def write_exported(
             say(("\n" if at else "") + text.rstrip("\n"))
 
 
+def marks(definition: Definition) -> dict[str, str]:
+    """Return a line on what is proved for each loop, by the state that ends it, and under ``""`` for the whole."""
+    from statemachine.check.bounds import prover_of
+    from statemachine.host.proved import proved_of
+
+    bounds = prover_of(definition).bounds
+    marked = {"": f"proved: {line(proved_of(definition))}"}
+    for loop in bounds.loops:
+        for state in loop.counters:
+            most = bounds.of(f"entries of {state}").most
+            marked[state] = (
+                f"goes round ≤ {most:g} times" if math.isfinite(most) else "goes round without a bound"
+            )
+    for loop in bounds.endless if bounds.of("steps").binds == "limits.steps" else ():
+        steps = definition.declaration.limits.steps
+        marked.setdefault(loop.states[-1], f"loop without a bound, but for {steps} steps")
+    return marked
+
+
 def line(bounds: Mapping[str, Any]) -> str:
     """Return what is written down of a run's bounds in one line."""
     parts = []
@@ -60,9 +80,24 @@ def line(bounds: Mapping[str, Any]) -> str:
         if most is None:
             text = "any time" if name == "elapsed" else f"any number of {name}"
         else:
-            text = spelled(most) if name == "elapsed" else f"{most:g} {name}"
+            text = (
+                spelled(most)
+                if name == "elapsed"
+                else f"{most:g} {name.removesuffix('s') if most == 1 else name}"
+            )
         parts.append(f"{text} (by its limit)" if name in bounds["limited"] else text)
     return f"at most {', '.join(parts)}"
+
+
+def shortly(bounds: Bounds) -> list[str]:
+    """Return the most steps, calls, time and rounds as the README's table has them."""
+    cells = []
+    for name in ("steps", "calls", "elapsed"):
+        bound = bounds.of(name)
+        cells.append(amount(bound) + (" (by its limit)" if bound.binds.startswith("limits") else ""))
+    counted = [b for b in bounds.bounds if b.name.startswith("entries of ")]
+    rounds = [f"`{b.name.removeprefix('entries of ')}` {amount(b)}" for b in counted]
+    return [*cells, ", ".join(rounds) or "none"]
 
 
 def amount(bound: Bound) -> str:

@@ -26,6 +26,9 @@ def render(
         str | None,
         typer.Option("--format", "-f", help="svg, png, pdf, dot, mermaid or text; else by OUTPUT's ending."),
     ] = None,
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Mark every loop with how often it goes round, as proved.")
+    ] = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -51,10 +54,11 @@ def render(
     elif check:
         raise typer.BadParameter("--check compares all machines; name none")
     else:
-        _some(files, output, format, as_json)
+        _some(files, output, format, as_json, bounds)
 
 
-def _some(files: list[str], output: str | None, format: str | None, as_json: bool) -> None:
+def _some(files: list[str], output: str | None, format: str | None, as_json: bool, bounds: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams import FORMATS
     from statemachine.diagrams import render as draw
     from statemachine.diagrams.committed import save
@@ -67,7 +71,8 @@ def _some(files: list[str], output: str | None, format: str | None, as_json: boo
     if output == "-" or (output is None and chosen == "text"):
         for file in files:
             stdout().flush()
-            stdout().buffer.write(draw(load(file).declaration, chosen))
+            loaded = load(file)
+            stdout().buffer.write(draw(loaded.declaration, chosen, marks(loaded) if bounds else None))
             stdout().buffer.flush()
         return
     into_folder = output is None or Path(output).is_dir() or output.endswith("/")
@@ -75,11 +80,12 @@ def _some(files: list[str], output: str | None, format: str | None, as_json: boo
         raise InvalidInput("several machines do not fit in one file; give a folder with -o")
     written = []
     for file in files:
-        declared = load(file).declaration
+        loaded = load(file)
+        declared = loaded.declaration
         path = Path(output or ".")
         if into_folder:
             path = path / f"{declared.machine}{FORMATS[chosen]}"
-        save(path, draw(declared, chosen))
+        save(path, draw(declared, chosen, marks(loaded) if bounds else None))
         written.append(str(path))
     if as_json:
         say_json({"written": written})
