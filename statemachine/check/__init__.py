@@ -23,7 +23,7 @@ def rules() -> Mapping[str, Rule]:
     """Return every rule of the checker by its code."""
     from statemachine.check import silence
 
-    return {rule.code: rule for part in (*_parts(), silence) for rule in getattr(part, "RULES", ())}
+    return {rule.code: rule for part in (*_parts(), silence) for rule in part.RULES}
 
 
 def check(definition: Definition) -> list[Finding]:

@@ -74,7 +74,8 @@ class Domain:
         self.event = event
         known = facts.at_guards(state, event, facts.entering.get(state, frozenset()))
         self.settled: dict[Unit, bool] = {("context", unit): True for unit in known}
-        if event in ("done", "partial"):  # what failed before has been answered
+        calls = definition.declaration.states[state].do is not None
+        if event in ("done", "partial") and calls:  # what failed before has been answered
             self.settled["failure", ("failure",)] = False
         elif event.startswith("failed."):
             self.settled["failure", ("failure",)] = True

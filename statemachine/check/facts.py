@@ -84,16 +84,16 @@ class Facts:
         definition = self.definition
         action = definition.actions.get(state)
         if action is None:
-            payload = definition.payloads.get(event, {})
-            for field, path, _ in definition.receives.get(state, ()):
-                if path[0] not in payload:
-                    continue
-                if not _optional(payload[path[0]], path[1:]):
-                    known = self._written(known, field, True)
-                elif path[
-                    1:
-                ]:  # a part that an event does not carry leaves the field as it is; a null in it does not
-                    known = self._written(known, field, False)
+            for payload in (
+                definition.payloads.values() if event == REFUSED else [definition.payloads.get(event, {})]
+            ):
+                for field, path, _ in definition.receives.get(state, ()):
+                    if path[0] not in payload:
+                        continue
+                    sure = not _optional(payload[path[0]], path[1:])
+                    # A part that an event does not carry leaves the field as it is; a null within one does not.
+                    if (sure and event != REFUSED) or (not sure and path[1:]):
+                        known = self._written(known, field, sure)
             return known
         for policy in definition.declaration.tools[action.tool].retry.values():
             reader = next((n for n, a in definition.actions.items() if a.tool == policy.refresh), None)

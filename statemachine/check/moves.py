@@ -55,15 +55,20 @@ def choices(definition: Definition, state: str) -> Iterator[tuple[tuple[str, ...
     given = failures(tool) if tool is not None else FAILURE_CLASSES
     found: dict[tuple[str, tuple[Edge, ...]], list[str]] = {}
     ending = set()
-    for event, _, outside in occurring(definition, state):
+    raised = [(event, outside) for event, _, outside in occurring(definition, state)]
+    guarded = any(e.guard is not None for event, _ in raised for e in definition.candidates(state, event))
+    if guarded and (REFUSED, False) not in raised:
+        raised.append((REFUSED, False))  # also in the course of an event from outside
+    for event, outside in raised:
         candidates = definition.candidates(state, event)
         failed = event.startswith("failed.") and event != REFUSED
-        if failed and event.partition(".")[2] not in given:
+        unusual = failed and event.partition(".")[2] not in given
+        if unusual and not candidates:
             continue
         if event == "partial" and tool is not None and tool.shell is not None:
             continue  # a command has succeeded or failed
         # A tool that never answers in part, and guards that do not fail, need no route for it.
-        ends = not outside and (bool(candidates) or event not in ("partial", REFUSED, STUCK))
+        ends = not outside and not unusual and (bool(candidates) or event not in ("partial", REFUSED, STUCK))
         # A failed call leaves nothing behind; every other event may carry something of its own.
         key = ("failed" if failed else event, candidates)
         if candidates or ends:

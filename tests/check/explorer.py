@@ -58,7 +58,7 @@ def explore_kernel(definition: Definition, inputs: dict[str, Any] | None = None)
     moves: list[list[tuple[int, int, int]]] = []
     for snapshot in snapshots:  # grows meanwhile
         found = []
-        for event, now in _events(definition, snapshot):
+        for event, now in possible(definition, snapshot):
             after = step(definition, snapshot, event, now).snapshot
             if after is snapshot:
                 continue
@@ -109,7 +109,7 @@ def _waits(pending: Pending) -> Any:
     return None if pending is None else (type(pending), getattr(pending, "event", ""))
 
 
-def _events(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event, float]]:
+def possible(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event, float]]:
     """Yield every event that may move a run, each at a time at which it can; crashes are left out."""
     now = snapshot.entered
     if snapshot.finished:
