@@ -40,6 +40,7 @@ from statemachine.host.given import (
 )
 from statemachine.host.owner import is_dead, new_owner, user
 from statemachine.host.pinned import pin, pinned
+from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
@@ -167,7 +168,8 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        made = start(definition, *self._named(definition, inputs), self.clock.now(), self.starter)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = start(definition, *named, now, self._noted(definition))
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
@@ -179,9 +181,15 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        made = queue(definition, *self._named(definition, inputs), self.clock.now(), self.starter)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = queue(definition, *named, now, self._noted(definition))
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
+
+    def _noted(self, definition: Definition) -> dict[str, Any]:
+        """Return what is written down of a run that begins: who starts it, and what is proved of it."""
+        noted = {"by": self.starter, "bounds": proved_of(definition)}
+        return {name: value for name, value in noted.items() if value}
 
     def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
         return secrets.token_hex(6), absolute(definition, inputs or {})

@@ -31,6 +31,7 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.step import STARTED
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
@@ -137,8 +138,8 @@ def _step(
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            by = body.get("by", "")
-            made = begin(definition, run, body["inputs"], now, by) if kind == "run_started" else None
+            noted = {name: value for name, value in body.items() if name not in STARTED}
+            made = begin(definition, run, body["inputs"], now, noted) if kind == "run_started" else None
         elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
