@@ -210,6 +210,8 @@ class Simulation:
     async def process(self, start: int, after: float = 0.0) -> None:
         """Be a process: start some runs, or resume all."""
         await asyncio.sleep(after)
+        if after and not self.calm and self.random.random() < 0.3:
+            self.jump(DAY, "as another process comes")  # the leases of the first one have lapsed by now
         async with Runtime(self.world.db, clock=self.world) as host:
             self.alive.add(host.owner)
             self.owners[host.store] = host.owner
