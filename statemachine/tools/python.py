@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from statemachine.machine.call import Call
 from statemachine.machine.model import Tool
-from statemachine.machine.outcome import Failure, Outcome
+from statemachine.machine.outcome import Outcome
 from statemachine.machine.signature import Signature
 from statemachine.machine.types import adapter
 from statemachine.tools.classify import classify
