@@ -69,7 +69,9 @@ class Writer:
 
         # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
         # costs more here than the database's work on it. Parameters by place cost less than by name.
-        by_place = type(engine.dialect)(paramstyle="qmark" if self._begin else "format")
+        by_place: Dialect = type(engine.dialect)(  # type: ignore[call-arg]  # each dialect takes it
+            paramstyle="qmark" if self._begin else "format"
+        )
         compiled = partial(_Statement, by_place)
         this_run = runs.c.id == bindparam("run")
         as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
