@@ -85,6 +85,7 @@ class Writer:
         self._insert_runs = compiled(insert(runs))
         self._insert_records = compiled(insert(records), get=attrgetter)
         self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
+        self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
         self._consume = compiled(delete(inbox).where(this_message))
 
     def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
@@ -170,19 +171,25 @@ class Writer:
             else:
                 self._left.pop(commit.run, None)
 
+    def has_mail(self, run: str) -> bool:
+        """Return whether anything lies in a run's inbox."""
+        with self._transaction(writing=False) as cursor:
+            cursor.execute(self._mail, (run,))
+            return bool(cursor.fetchall())
+
     def _read(self, cursor: DBAPICursor, run: str) -> _Row | None:
         cursor.execute(self._select, (run,))
         found = cursor.fetchone()
         return None if found is None else dict(zip(_HELD, found, strict=True))
 
     @contextmanager
-    def _transaction(self) -> Iterator[DBAPICursor]:
+    def _transaction(self, *, writing: bool = True) -> Iterator[DBAPICursor]:
         """Commit what is done within, or leave nothing of it and start over with a new connection."""
         connection = self._connection = self._connection or self._engine.raw_connection()
         done = False
         try:
             cursor = connection.cursor()
-            if self._begin:
+            if self._begin and writing:
                 cursor.execute(self._begin)
             yield cursor
             connection.commit()
