@@ -25,8 +25,10 @@ _TOOLS = """
 import asyncio
 import os
 
+HANGS = os.environ.get("BENCHMARK_HANGS")
+
 async def work() -> str:
-    if os.environ.get("BENCHMARK_HANGS"):
+    if HANGS:
         await asyncio.sleep(3600)
     return "x" * 420
 """
