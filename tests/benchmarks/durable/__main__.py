@@ -45,7 +45,8 @@ def goals(results: Sequence[Result], two: float | None, long: Late | None) -> It
     ours = by_name[OURS.name]
     yield Goal("times a bare insert", ratio(ours, by_name[BARE.name]), 1.5)
     if ours.syncs is not None:
-        yield Goal("syncs a step", ours.syncs, 1.005)
+        # To begin is a commit as well: a hundred steps are a hundred and one.
+        yield Goal("syncs a step", ours.syncs, 1.015)
     if ours.many_syncs is not None:
         yield Goal("syncs a step of 100 runs", ours.many_syncs, 0.1)
     if "langgraph sync" in by_name:
