@@ -439,6 +439,12 @@ class Runtime:
 
     async def commit(self, commit: Commit | NewRun) -> None:
         """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
+        if isinstance(commit, Commit) and len(self._drivers) == 1 and not self._queue:
+            # Nothing else can become ready: to wait for the end of the turn would cost a third of a step.
+            (refused,) = self.store.commit([commit])
+            if refused is not None:
+                raise refused
+            return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))
