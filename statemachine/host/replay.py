@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from statemachine.errors import InvalidMachine, NotReplayable
@@ -51,7 +51,16 @@ class Replayed:
 
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return {"conforms": self.conforms, **asdict(self)}
+        data: dict[str, Any] = {name: getattr(self, name) for name in Replayed.__slots__}
+        if (wrong := self.deviation) is not None:
+            sides = {"expected": entry_data(wrong.expected), "found": entry_data(wrong.found)}
+            data["deviation"] = {"seq": wrong.seq, "why": wrong.why, **sides}
+        return {"conforms": self.conforms, **data}
+
+
+def entry_data(entry: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | None:
+    """Return a record's kind and body as plain data."""
+    return None if entry is None else {"kind": entry[0], "body": dict(entry[1])}
 
 
 def replay_run(store: Store, run: str) -> Replayed:
@@ -97,7 +106,7 @@ class Journal:
         try:
             self.definition = unloaded(store, stored.machine, frozenset(self._inputs()))
         except InvalidMachine:  # its text alone does not tell enough
-            self.definition = _pinned(store, stored)
+            self.definition = pinned_or_refused(store, stored)
 
     def written(self) -> Iterator[Written]:
         """Yield the records from the first; each is held against the chain as it is read."""
@@ -132,7 +141,7 @@ class Journal:
         return body if isinstance(body, dict) else None
 
 
-def _pinned(store: Store, stored: StoredRun) -> Definition:
+def pinned_or_refused(store: Store, stored: StoredRun) -> Definition:
     """Return a run's machine with its code; raise NotReplayable when that cannot be loaded."""
     try:
         return pinned(store, stored.machine)
@@ -150,7 +159,7 @@ def _with_code(store: Store, journal: Journal, found: Conformance) -> Conformanc
     """
     run = journal.stored.id
     try:
-        again = replay(_pinned(store, journal.stored), run, journal.written())
+        again = replay(pinned_or_refused(store, journal.stored), run, journal.written())
     except NotReplayable as error:
         assert found.deviation is not None
         why = f"{found.deviation.why}. It was judged without the code of its tools: {error}"

@@ -22,7 +22,6 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
-    Timer,
     queue,
     start,
     step,
