@@ -99,7 +99,7 @@ def _met(was: Step, now: Step) -> Reason | None:
     for met, snapshot in ((after, now.snapshot), (before, was.snapshot)):
         cause = causes.get(met.partition(".")[0])
         if cause is not None:
-            told = snapshot.because.partition("; last failure")[0]
+            told = snapshot.because.partition("; ")[0]
             return cause, told if met == after else f"no longer so: {told}"
     return None
 
@@ -111,7 +111,7 @@ def _raised(was: Step, now: Step) -> Reason | None:
         before, after = (step.snapshot.pending == Immediate(event) for step in (was, now))
         if before != after:
             snapshot = (now if after else was).snapshot
-            told = snapshot.because.partition("; last failure")[0]
+            told = snapshot.because.partition("; ")[0]
             return cause, told if after else f"no longer so: {told}"
     return None
 
