@@ -31,7 +31,7 @@ from statemachine.machine.definition import Definition
 from statemachine.machine.duration import spell
 
 _DECISIVE: Mapping[str, tuple[str, ...]] = {
-    "transition": ("from", "to", "instead"),
+    "transition": ("event", "from", "to", "instead"),
     "call_intended": ("tool", "input", "undoes"),
     "call_in_doubt": ("asks",),
     "rolled_back": ("undone", "left"),

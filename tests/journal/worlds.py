@@ -57,15 +57,21 @@ def _answer(dice: Random, pending: Any) -> tuple[Event | None, float]:
         return Event(RESOLVE, {"happened": happened, "output": GOOD}, key=pending.key, by="ann"), takes
     if dice.random() < 0.1:
         return Event(RECOVER, key=pending.key), takes
-    failure = Failure(dice.choice(["transient", "rate_limited", "timeout", "stale_data", "fatal"]), "it went wrong")
-    outcomes = [Outcome(dice.choice([GOOD, GOOD, BAD])), Outcome(failure=failure), Outcome(GOOD, cost={"usd": 0.5})]
+    failure = Failure(
+        dice.choice(["transient", "rate_limited", "timeout", "stale_data", "fatal"]), "it went wrong"
+    )
+    outcomes = [
+        Outcome(dice.choice([GOOD, GOOD, BAD])),
+        Outcome(failure=failure),
+        Outcome(GOOD, cost={"usd": 0.5}),
+    ]
     return Event(FINISH, outcome=dice.choice(outcomes), key=pending.key), takes
 
 
 def path(steps: list[Step]) -> list[Any]:
     """Return what a machine decided, step by step: where it went, what it called, what it waits for, how it ended."""
     told = {
-        "transition": ("from", "to", "instead"),
+        "transition": ("event", "from", "to", "instead"),
         "call_intended": ("tool", "input"),
         "call_in_doubt": ("asks",),
         "run_finished": ("status", "state", "output"),
@@ -82,7 +88,9 @@ def changed(parts: dict[str, Any], dice: Random) -> dict[str, Any]:
     """Return the parts of a machine with one thing changed."""
     other = copy.deepcopy(parts)
     states = other["states"]
-    routes = [route for state in states.values() for route in [*state.get("on", {}).values(), state.get("always")]]
+    routes = [
+        route for state in states.values() for route in [*state.get("on", {}).values(), state.get("always")]
+    ]
     transitions = [one for route in routes for one in route or ()]
     counted = [state for state in states.values() if "attempts" in state]
     timed = [state for state in states.values() if "timeout" in state]
