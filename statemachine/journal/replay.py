@@ -17,6 +17,8 @@ from statemachine.kernel import (
     RESOLVE,
     START,
     Event,
+    Immediate,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -102,42 +104,41 @@ def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conf
     return Conformance(steps, snapshot, None)
 
 
-def retrace(
-    definition: Definition, run: str, records: Iterable[Written], after: Snapshot | None = None
-) -> Iterator[Step]:
+def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
     Args:
         definition: The machine that the run is pinned to.
         run: Id of the run.
-        records: Its records, from its first or from the one after ``after``; streamed, never held.
-        after: The run as it was at the end of a step; None begins with the run.
+        records: Its records, from its first; streamed, never held.
 
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    return (made for _, made in moves(definition, run, records, after))
+    return (made for _, made in moves(definition, run, records))
 
 
 def moves(
-    definition: Definition, run: str, records: Iterable[Written], after: Snapshot | None = None
+    definition: Definition, run: str, records: Iterable[Written]
 ) -> Iterator[tuple[Event | None, Step]]:
     """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
-    coming, snapshot = iter(records), after
+    snapshot: Snapshot | None = None
+    coming, ledger = iter(records), Ledger(definition)
     ahead = deque(islice(coming, _AHEAD))
     while ahead:
-        event, made = _step(definition, run, snapshot, ahead)
+        event, made = _step(definition, run, snapshot, ahead, ledger)
         seq = made.snapshot.seq - len(made.entries)
         for entry in made.entries:
             seq += 1
             _compare(made, entry, seq, ahead.popleft() if ahead else None)
             ahead.extend(islice(coming, 1))
+            ledger.add(*entry)
         yield event, made
         snapshot = made.snapshot
 
 
 def _step(
-    definition: Definition, run: str, snapshot: Snapshot | None, ahead: Ahead
+    definition: Definition, run: str, snapshot: Snapshot | None, ahead: Ahead, ledger: Ledger
 ) -> tuple[Event | None, Step]:
     """Return the step that begins with the next record, and its event."""
     _, now, kind, body = ahead[0]
@@ -146,7 +147,7 @@ def _step(
         if snapshot is None:
             begin = queue if body.get("queued") else start
             made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
-        elif (event := _event(snapshot, ahead)) is not None:
+        elif (event := _event(snapshot, ahead, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
@@ -163,18 +164,20 @@ def _next(snapshot: Snapshot | None) -> int:
     return 1 if snapshot is None else snapshot.seq + 1
 
 
-def _event(snapshot: Snapshot, ahead: Ahead) -> Event | None:
+def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     """Return the event that made the next record, the first of its step."""
     _, _, kind, body = ahead[0]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
+    if snapshot.rollback is not None and isinstance(pending, Immediate):
+        return ledger.next()
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
-            payload = {"happened": body["happened"]}
+            payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
                 payload["output"] = ahead[1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])

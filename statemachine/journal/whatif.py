@@ -16,9 +16,11 @@ from statemachine.errors import InvalidInput
 from statemachine.journal.reasons import Cause, cause_of
 from statemachine.journal.replay import Written, moves
 from statemachine.kernel import (
+    UNDO_NEXT,
     Entry,
     Event,
     Immediate,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -130,6 +132,7 @@ class _SideBySide:
         self._old, self._new = old, new
         self._was: Snapshot | None = None
         self._is: Snapshot | None = None
+        self._ledger = Ledger(new)
         self._shift = 0.0  # how much later the new machine's run is by now
         self.waits: list[Wait] = []
 
@@ -143,6 +146,8 @@ class _SideBySide:
             return found
         difference = self._difference(event, made, found)
         self._was, self._is = made.snapshot, found.snapshot
+        for entry in found.entries:
+            self._ledger.add(*entry)
         return difference
 
     def _begin(self, run: str, made: Step) -> Step | Difference:
@@ -206,6 +211,9 @@ class _SideBySide:
 
     def _answer(self, event: Event, at: float) -> Step:
         assert self._is is not None
+        event = (
+            self._ledger.next() if event.name == UNDO_NEXT else event
+        )  # what can be undone is for each to say
         return step(self._new, self._is, event, instant(at + self._shift))
 
     def _unlike(self, event: Event, cause: Cause, why: str) -> Difference:

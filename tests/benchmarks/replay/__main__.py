@@ -93,7 +93,6 @@ def measure(records: int, rounds: int) -> dict[str, float]:
                 part()
                 taken[name].append(stored.seq / (time.perf_counter() - begun))
         found = {name: statistics.median(rates) for name, rates in taken.items()}
-        del written
         tracemalloc.start()
         replay_run(store, run)
         found["replay_megabytes"] = tracemalloc.get_traced_memory()[1] / 1e6
