@@ -6,7 +6,19 @@ import copy
 from random import Random
 from typing import Any
 
-from statemachine.kernel import FINISH, RECOVER, RESOLVE, Event, PendingCall, Step, due, start, step
+from statemachine.kernel import (
+    FINISH,
+    RECOVER,
+    RESOLVE,
+    UNDO_NEXT,
+    Event,
+    Ledger,
+    PendingCall,
+    Step,
+    due,
+    start,
+    step,
+)
 from statemachine.machine.definition import Definition
 from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import BAD, GOOD
@@ -23,12 +35,16 @@ def live(definition: Definition, seed: int, n: int, longest: int = 60) -> tuple[
     Returns:
         The steps, and whether an event was sent that the machine refused: that is not written anywhere.
     """
-    now, refused = 1000.0, False
+    now, refused, ledger = 1000.0, False, Ledger(definition)
     steps = [start(definition, "run", {"n": n}, now)]
     while len(steps) < longest and not steps[-1].snapshot.finished:
         snapshot = steps[-1].snapshot
+        for entry in steps[-1].entries:
+            ledger.add(*entry)
         event, takes = _answer(Random(f"{seed}:{snapshot.seq}"), snapshot.pending)
         timed = due(definition, snapshot)
+        if timed is not None and timed[1].name == UNDO_NEXT:
+            timed = timed[0], ledger.next()
         if timed is not None and (event is None or timed[0] < now + takes):
             made = step(definition, snapshot, timed[1], max(now, timed[0]))
         elif event is None:
@@ -72,8 +88,9 @@ def path(steps: list[Step]) -> list[Any]:
     """Return what a machine decided, step by step: where it went, what it called, what it waits for, how it ended."""
     told = {
         "transition": ("event", "from", "to", "instead"),
-        "call_intended": ("tool", "input"),
+        "call_intended": ("tool", "input", "undoes"),
         "call_in_doubt": ("asks",),
+        "rolled_back": ("undone", "left"),
         "run_finished": ("status", "state", "output"),
     }
     found: list[Any] = []
