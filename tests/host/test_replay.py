@@ -22,7 +22,7 @@ from statemachine.machine.definition import Definition
 from statemachine.store import NewRun, Store
 from tests.kernel.strategies import Moves, runs
 
-check = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+check = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 Row = list[Any]
 """A record as it lies in the database: sequence number, time, kind, body, hash before and own hash."""
 

@@ -30,7 +30,7 @@ def compared(old: Definition, new: Definition, steps: list[Step]) -> Comparison:
 
 
 @given(declarations(), st.integers(0, 10**6), st.integers(0, 4))
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_is_told_is_what_a_full_run_would_do(parts: dict[str, Any], seed: int, n: int) -> None:
     """For any machine, any change of it, and any world that answers the same each time."""
     old = declare(**parts)
