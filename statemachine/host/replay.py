@@ -127,10 +127,11 @@ class Journal:
     def _inputs(self) -> Iterator[tuple[str, str]]:
         """Yield with what tools were called: what a call takes by name is written in the tool's code only."""
         stored = self.stored
-        for record in self._store.records(stored.id, until=stored.seq, kind="call_intended"):
-            match self.body(record):
-                case {"tool": str(tool), "input": dict(given)}:
-                    yield from ((tool, name) for name in given)
+        for kind in ("call_intended", "approval_requested"):
+            for record in self._store.records(stored.id, until=stored.seq, kind=kind):
+                match self.body(record):
+                    case {"tool": str(tool), "input": dict(given)}:
+                        yield from ((tool, name) for name in given)
 
     def body(self, record: Record) -> dict[str, Any] | None:
         """Return a record's body; None when a hand has made something else of it."""

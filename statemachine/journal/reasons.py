@@ -21,6 +21,7 @@ Cause = Literal[
     "stuck",
     "input",
     "tool",
+    "approval",
     "state",
     "event",
     "outcome",
@@ -66,6 +67,8 @@ def cause_of(
     if reason is not None:
         return reason
     kinds = {entry[0] for entry in (decided, decides) if entry is not None}
+    if any(kind.startswith("approval_") for kind in kinds):
+        return "approval", _approval(decided, decides)
     if kinds == {"call_intended"}:
         assert decided is not None
         assert decides is not None
@@ -130,6 +133,16 @@ def _call(new: Definition, was: Mapping[str, Any], now: Mapping[str, Any]) -> Re
         gone = "" if was["tool"] in new.declaration.tools else ", which it does not have"
         return "tool", f"it calls {now['tool']} instead of {was['tool']}{gone}"
     return "input", f"{now['tool']} is called with {_changes(was['input'], now['input'])}"
+
+
+def _approval(decided: Entry | None, decides: Entry | None) -> str:
+    """Tell of a call that is asked for otherwise, or in one of the two only."""
+    asks = [entry is not None and entry[0] == "approval_requested" for entry in (decided, decides)]
+    if decided is not None and decides is not None and decided[0] == decides[0]:
+        names = ("tool", "input", "approvers", "needed", "unanswered", "result")
+        return _changes(decided[1], decides[1], names)
+    tool = next(entry[1]["tool"] for entry in (decided, decides) if entry is not None and "tool" in entry[1])
+    return f"{tool} {'needs' if asks[1] else 'no longer needs'} approval"
 
 
 def _contract(old: Definition, new: Definition, was: Step, now: Step) -> Reason:

@@ -29,19 +29,22 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.due import coming
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.duration import spell
 
 _DECISIVE: Mapping[str, tuple[str, ...]] = {
     "transition": ("event", "from", "to", "instead"),
     "call_intended": ("tool", "input", "undoes"),
     "call_in_doubt": ("asks",),
+    "approval_requested": ("tool", "input", "approvers", "needed", "unanswered"),
+    "approval_refused": ("tool",),
+    "approval_decided": ("result",),
     "rolled_back": ("undone", "left"),
     "run_finished": ("status", "state", "output"),
 }
 """What a machine decides, by kind of record; of any other only that it is written."""
 
-_TIMEOUTS = ("timeout", "limit.elapsed")
+_TIMEOUTS = ("timeout", "limit.elapsed", EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class _SideBySide:
         kind, body = made.entries[0]
         begin = queue if body.get("queued") else start
         try:
-            return begin(self._new, run, body["inputs"], made.at)
+            return begin(self._new, run, body["inputs"], made.at, body.get("by", ""))
         except InvalidInput as error:
             state = made.snapshot.state
             return Difference(1, state, "", (kind, body), None, "inputs", str(error).replace("\n", "; "))

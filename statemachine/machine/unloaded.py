@@ -18,6 +18,7 @@ from statemachine.machine.language import paths_in
 from statemachine.machine.model import Declaration, PythonGuard
 from statemachine.machine.references import REFERENCE, Folder
 from statemachine.machine.resolve import nowhere, resolve
+from statemachine.machine.signature import PLACEHOLDER
 
 
 class Anything:
@@ -129,8 +130,10 @@ def _texts(declared: Declaration) -> Iterator[tuple[str, str, str, Literal["guar
         for text in state.save.values():
             for event in state.on if state.kind == "event" else [""]:
                 yield event, output, text, "save"
-        reason = [] if state.reason is None else [state.reason]
-        for text in (*state.arguments.values(), *state.output.values(), *reason):
+        if state.approval is not None and state.approval.when is not None:
+            yield "", "", state.approval.when, "guard"
+        told = (text for text in (state.reason, state.reasoning, state.expects) if text is not None)
+        for text in (*state.arguments.values(), *state.output.values(), *told):
             yield "", "", text, "value"
 
 
@@ -146,19 +149,21 @@ def _stubs(
     """Return what stands for the functions of tools: their signatures, as far as the machine and its runs tell."""
     takes: dict[str, dict[str, Any]] = {tool: {} for tool in declared.tools}
     gives = {name: known.get(tool.python or "", Anything) for name, tool in declared.tools.items()}
-    for tool, name in parameters:
-        takes.setdefault(tool, {})[name] = Anything
+    for called, name in parameters:
+        takes.setdefault(called, {})[name] = Anything
     for state in declared.states.values():
         takes.setdefault(state.do or "", {}).update(dict.fromkeys(state.arguments, Anything))
-    probes = {tool.probe for tool in declared.tools.values() if tool.probe is not None}
-    for probe in probes:
+    for name, tool in declared.tools.items():
+        for text in (tool.says or "", *tool.reads, *tool.modifies):
+            takes[name].update(dict.fromkeys(PLACEHOLDER.findall(text), Anything))
+    for probe in {tool.probe for tool in declared.tools.values() if tool.probe is not None}:
         takes[probe]["key"], gives[probe] = str, bool
     functions: dict[str, dict[str, Any]] = {}
     outputs: dict[str, Any] = {}
-    for name, called in declared.tools.items():
-        if called.python is not None:
-            functions.setdefault(called.python, {}).update(takes[name])
-            outputs[called.python] = gives[name]
+    for name, tool in declared.tools.items():
+        if tool.python is not None:
+            functions.setdefault(tool.python, {}).update(takes[name])
+            outputs[tool.python] = gives[name]
     return {
         reference: _stub(reference, inputs, outputs[reference]) for reference, inputs in functions.items()
     }

@@ -7,12 +7,14 @@ from random import Random
 from typing import Any
 
 from statemachine.kernel import (
+    DECIDED,
     FINISH,
     RECOVER,
     RESOLVE,
     UNDO_NEXT,
     Event,
     Ledger,
+    PendingApproval,
     PendingCall,
     Step,
     due,
@@ -66,6 +68,10 @@ def _answer(dice: Random, pending: Any) -> tuple[Event | None, float]:
     takes = dice.choice([0.0, 0.0, 0.25, 2.0, 30.0])
     if pending is None:
         return Event("sized", {"size": dice.randint(0, 4)}) if dice.random() < 0.3 else Event("go"), takes
+    if isinstance(pending, PendingApproval) and not pending.held:
+        verdict = dice.choice(["approve", "approve", "approve", "deny"])
+        told = {"request": pending.request, "verdict": verdict, "approver": dice.choice(["ann", "bob"])}
+        return (Event(DECIDED, told), takes) if dice.random() < 0.9 else (None, 0.0)
     if not isinstance(pending, PendingCall) or pending.phase == "backoff":
         return None, 0.0
     if pending.phase != "sent":
@@ -90,6 +96,9 @@ def path(steps: list[Step]) -> list[Any]:
         "transition": ("event", "from", "to", "instead"),
         "call_intended": ("tool", "input", "undoes"),
         "call_in_doubt": ("asks",),
+        "approval_requested": ("tool", "input", "approvers", "needed", "unanswered"),
+        "approval_refused": ("tool",),
+        "approval_decided": ("result",),
         "rolled_back": ("undone", "left"),
         "run_finished": ("status", "state", "output"),
     }
