@@ -168,6 +168,10 @@ class StoreUnusable(StateMachineError):
     """The store cannot be opened, read or written, or is newer than this code."""
 
 
+class NotReplayable(StateMachineError):
+    """A journal cannot be replayed, because something that decided is gone; the message names it."""
+
+
 class OutputUnwritable(StateMachineError):
     """A result could not be written where the user asked."""
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, replay
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -40,6 +40,7 @@ for command in (
     look.status,
     look.explain,
     look.journal,
+    replay.replay,
     doctor.doctor,
 ):
     app.command()(command)

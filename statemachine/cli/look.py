@@ -167,7 +167,13 @@ def _call(pending: Any) -> str:
         granted = f", approved by {', '.join(pending['granted'])}" if pending["granted"] else ""
         request = pending["request"]
         return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
-    phases = {"held": "held by a stop", "sent": "sent", "backoff": "to be made again", "probe": "in doubt", "doubt": "in doubt"}
+    phases = {
+        "held": "held by a stop",
+        "sent": "sent",
+        "backoff": "to be made again",
+        "probe": "in doubt",
+        "doubt": "in doubt",
+    }
     given = json.dumps(pending["input"], ensure_ascii=False)
     shown = given if len(given) <= 200 else f"{given[:200]}…"
     return f"{pending['tool']} (key {pending['key']}, try {pending['attempt']}, {phases[pending['phase']]}): {shown}"

@@ -340,13 +340,17 @@ class Store(AbstractContextManager["Store"]):
         found.update(self._rows(select(runs.c.status, func.count()).group_by(runs.c.status)))
         return found
 
-    def records(self, run: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
-        """Yield a run's records in order, a page at a time; after ``after``, up to and with ``until``."""
+    def records(
+        self, run: str, after: int = 0, until: int | None = None, kind: str | None = None
+    ) -> Iterator[Record]:
+        """Yield a run's records in order, a page at a time; after ``after``, to ``until``, of one ``kind``."""
         columns = [records.c[name] for name in Record.__slots__]
         while True:
             query = select(*columns).where(records.c.run == run, records.c.seq > after)
             if until is not None:
                 query = query.where(records.c.seq <= until)
+            if kind is not None:
+                query = query.where(records.c.kind == kind)
             page = [Record(*row) for row in self._rows(query.order_by(records.c.seq).limit(_PAGE))]
             yield from page
             if len(page) < _PAGE:
