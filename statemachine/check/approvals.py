@@ -1,4 +1,7 @@
-"""Rules on what cannot be undone: somebody says yes before every such call."""
+"""Rules on what cannot be undone: a machine says who approves every such call.
+
+That somebody does is enforced anyway: without ``approval`` anyone whom the policy names is asked.
+"""
 
 from __future__ import annotations
 
@@ -13,35 +16,34 @@ from statemachine.machine.report import Keys
 
 UNAPPROVED = Rule(
     "SM601",
-    "irreversible call without an approval",
+    "irreversible call that names no approvers",
     "error",
-    "A call that nothing undoes (`reversibility: none`) is made only behind an approval, each time anew.",
-    "An agent that is wrong once has done what no one can take back, and no one was asked.",
+    "The state of a call that nothing undoes (`reversibility: none`) says who approves it: `approval: {approvers: …}`.",
+    "Such a call always waits for somebody's yes. Where the machine does not say whose, anyone's in the policy will do.",
 )
 RULES = (UNAPPROVED,)
 
 
 def check(definition: Definition) -> Iterator[Finding]:
-    """Yield the irreversible calls that a run can make unasked, the first time or again."""
+    """Yield the irreversible calls that anyone in the policy may approve, the first time or again."""
     declared = definition.declaration
     for name, state in declared.states.items():
         if state.do is None or not declared.tools[state.do].irreversible or _approved(state):
             continue
         path: Keys = ("states", name, "do")
-        advice = "let somebody approve it, or silence this with the reason why nobody has to"
+        advice = "write `approval: {approvers: [ROLE], expires: 1d}`, or silence this with the reason why anyone may"
         try:
             first = visit(definition, name)
             again = visit(definition, name, again=True) if first else None
         except TooMany:
-            message = f"whether a run can make the irreversible call `{state.do}` is too much to follow"
+            message = f"whether a run can ask for the irreversible call `{state.do}` is too much to follow"
             yield UNAPPROVED.at(definition, path, message, "UNKNOWN", advice=advice)
             continue
         if first is not None:
             more = ", and again after it" if again else ""
-            message = f"`{state.do}` cannot be undone, and `{name}` calls it with no approval{more}"
+            message = f"`{state.do}` cannot be undone, and `{name}` says nothing of who approves it{more}"
             yield UNAPPROVED.at(definition, path, message, "REFUTED", witness=again or first, advice=advice)
 
 
 def _approved(state: State) -> bool:
-    """Return whether every call of a state waits for an approval of its own."""
-    return getattr(state, "approval", None) is not None
+    return state.approval is not None and bool(state.approval.approvers)

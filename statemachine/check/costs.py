@@ -102,16 +102,26 @@ def _elapsed(space: Space) -> Metric:
     growing = {}
     undoing = undo_time(space)
     for name, state in space.states.items():
-        longest = _seconds(space, state, 1)
+        longest = _seconds(space, state, 1, _asking(space, name))
         undone = undoing.costs[name][2] if undoing else 0
-        costs[name] = 0, longest, longest + undone
+        timeout = math.inf if state.timeout is None else state.timeout
+        costs[name] = min(_asking(space, name), timeout), longest, longest + undone
         if state.wait is not None and name in space.most:
             growing[name] = tuple(_seconds(space, state, n) for n in range(1, space.most[name] + 1))
             costs[name] = 0, 0, growing[name][-1]
     return Metric("elapsed", costs, growing)
 
 
-def _seconds(space: Space, state: State, attempt: int) -> float:
+def _asking(space: Space, name: str) -> float:
+    """Return the seconds for which people may be asked to approve a state's call, once and after each refresh."""
+    action = space.definition.actions.get(name)
+    if action is None or action.asking is None:
+        return 0
+    refreshes = sum(policy.max for policy in space.tool(name).retry.values() if policy.refresh is not None)
+    return (1 + refreshes) * sum(level.expires for level in action.asking.levels)
+
+
+def _seconds(space: Space, state: State, attempt: int, asking: float = 0) -> float:
     timeout = math.inf if state.timeout is None else state.timeout
     match state.kind:
         case "call":
@@ -119,7 +129,7 @@ def _seconds(space: Space, state: State, attempt: int) -> float:
             tool = tools[state.do or ""]
             # A write is not left while it is under way: a time-out then counts from its end.
             late = tool.timeout if tool.effect == "write" else 0
-            return min(_all_tries(space, tool, _calls(space, state)[0]), timeout + late)
+            return min(asking + _all_tries(space, tool, _calls(space, state)[0]), timeout + late)
         case "wait":
             return min(state.wait.seconds(attempt) if state.wait else 0, timeout)
         case "event":

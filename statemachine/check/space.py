@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition, Edge
+from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UNDO, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, State, Tool
 
 Stay = Literal["whole", "cut", "none"]
@@ -159,6 +159,12 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
             if failure != "in_doubt" or tool.repeatable or tool.undo is not None:
                 yield f"failed.{failure}", "whole", False
         interrupted = _interruptions(tool)
+        if action.asking is not None:
+            # People are asked before the call, and again after data were read anew.
+            asked: Stay = "cut" if "stale_data" in tool.retry else "none"
+            for event in (DENIED, EXPIRED, *((REFUSED,) if action.asking.guard else ())):
+                yield event, asked, False
+            interrupted.append(asked)
         if any(argument.computed for argument in action.arguments.values()):
             yield REFUSED, "cut" if "stale_data" in tool.retry else "none", False
             interrupted.append("none")

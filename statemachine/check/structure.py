@@ -11,8 +11,9 @@ from statemachine.check.limited import limited
 from statemachine.check.product import MOST, Product
 from statemachine.check.rules import Rule
 from statemachine.check.runs import shown
-from statemachine.check.witness import told
-from statemachine.errors import Finding
+from statemachine.check.space import Space
+from statemachine.check.witness import Way, told
+from statemachine.errors import Finding, Verdict
 from statemachine.machine.definition import Definition
 from statemachine.machine.report import Keys
 
@@ -94,10 +95,13 @@ def _trapped(definition: Definition, prover: Prover) -> Iterator[Finding]:
         message = f"no way leads from `{state}` to a final state"
         if not always:
             message += " once these attempts are used up"
-        lines = told(product, product.way(node), node)
-        yield TRAP.at(
-            definition, ("states", state), message, "REFUTED", key=True, witness=lines, advice=advice
-        )
+        way = product.way(node)
+        verdict: Verdict = "REFUTED"
+        if prover.product is None and not _possible(prover.space, way):
+            message += "; whether a run comes there is not known, there are too many counts to look at"
+            verdict = "UNKNOWN"
+        lines = told(product, way, node) if verdict == "REFUTED" else ()
+        yield TRAP.at(definition, ("states", state), message, verdict, key=True, witness=lines, advice=advice)
     if prover.product is None and not trapped:
         why = trapped_coarsely(prover.space)
         if why:
@@ -105,6 +109,18 @@ def _trapped(definition: Definition, prover: Prover) -> Iterator[Finding]:
             message = f"whether every run can still end is not known: {why}"
             less = "lower the attempts, or reset fewer of them"
             yield TRAP.at(definition, path, message, "UNKNOWN", key=True, advice=less)
+
+
+def _possible(space: Space, way: Way) -> bool:
+    """Return whether a way that was found without counters can be gone with them."""
+    state, counts = space.begin()
+    for _, arc in way:
+        if arc not in space.arcs[state]:
+            return False  # it is sent on from a state that need not be exhausted by then
+        state, counts = space.follow(counts, arc)
+        if state != arc.target:
+            return False
+    return True
 
 
 def _without_end(product: Product) -> set[int]:

@@ -11,7 +11,7 @@ from statemachine.cli.terminal import Json, say, say_json, stdout
 from statemachine.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from statemachine.machine.model import Declaration
+    from statemachine.machine.definition import Definition
 
 
 def render(
@@ -41,8 +41,8 @@ def render(
 ) -> None:
     """Draw machines.
 
-    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid), or with --check
-    compare them.
+    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid) with its bounds, or with
+    --check compare them.
 
     Example: statemachine render machines/agent/agent.yaml -o agent.svg
     """
@@ -100,17 +100,20 @@ def _by_ending(output: str) -> str | None:
 
 
 def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams.committed import stale, write
 
-    declarations = _declarations(machines)
+    definitions = _definitions(machines)
+    declarations = {stem: definition.declaration for stem, definition in definitions.items()}
+    bounds = {stem: marks(definition) for stem, definition in definitions.items()}
     if not check:
-        written = [str(path) for path in write(diagrams, declarations)]
+        written = [str(path) for path in write(diagrams, declarations, bounds)]
         if as_json:
             say_json({"written": written})
         else:
             say("\n".join(f"wrote {path}" for path in written) or "all pictures are current")
         return
-    old = stale(diagrams, declarations)
+    old = stale(diagrams, declarations, bounds)
     if as_json:
         say_json({"ok": not old, "stale": [{"path": str(s.path), "why": s.why} for s in old]})
     else:
@@ -125,7 +128,7 @@ def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _declarations(machines: Path) -> dict[str, Declaration]:
+def _definitions(machines: Path) -> dict[str, Definition]:
     """Return each machine below a folder by name; a Python twin of a YAML file is the same machine."""
     from statemachine.machine.load import load
 
@@ -143,4 +146,4 @@ def _declarations(machines: Path) -> dict[str, Declaration]:
     for file in files:
         if (other := named.setdefault(file.stem, file)) != file:
             raise InvalidInput(f"{other} and {file} would share their pictures; give one another name")
-    return {stem: load(file).declaration for stem, file in named.items()}
+    return {stem: load(file) for stem, file in named.items()}

@@ -9,11 +9,13 @@ from typing import Any
 from statemachine.check.components import components
 from statemachine.kernel import (
     AGAIN,
+    DECIDED,
     FINISH,
     RESOLVE,
     UNDO_NEXT,
     Event,
     Immediate,
+    PendingApproval,
     PendingCall,
     Snapshot,
     due,
@@ -106,6 +108,8 @@ def _waits(pending: Pending) -> Any:
     if isinstance(pending, PendingCall):
         retries = tuple(sorted(pending.retries.items()))
         return pending.tool, pending.phase, retries, pending.after, pending.refreshes
+    if isinstance(pending, PendingApproval):
+        return pending.tool, pending.level, pending.granted, tuple(sorted(pending.retries.items()))
     return None if pending is None else (type(pending), getattr(pending, "event", ""))
 
 
@@ -129,6 +133,12 @@ def possible(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event
         yield Event(event), later
     pending = snapshot.pending
     assert timed is None or timed[0] <= later
+    if isinstance(pending, PendingApproval):
+        yield Event("expired"), later
+        yield Event("denied"), later
+        for verdict, who in (("approve", "ann"), ("approve", "bob"), ("deny", "eve")):
+            payload = {"request": pending.request, "verdict": verdict, "approver": who}
+            yield Event(DECIDED, payload), now
     if isinstance(pending, PendingCall):
         yield Event(AGAIN, key=pending.key), later
         if pending.phase == "sent":

@@ -196,6 +196,24 @@ def test_what_neither_structure_nor_search_can_decide_is_unknown_in_time() -> No
     assert found == {"SM202": "UNKNOWN", "SM203": "UNKNOWN"}
 
 
+def test_a_trap_behind_too_many_counts_is_shown_or_unknown() -> None:
+    """Shown where the way to it uses up nothing; where it needs attempts to be used up, UNKNOWN."""
+    counters = "\n".join(
+        f"c{n}: {{attempts: 400, exhausted: {'trap' if n == 2 else 'fail'}, do: look, "
+        f"on: {{done: c{(n + 1) % 3}, failed: END}}}}"
+        for n in range(3)
+    )
+    states = counters + "\ntrap: {wait: 1s, on: {elapsed: trap}}"
+    states = states.replace("done: c", "failed.transient: c0, done: c")
+
+    def trapped(end: str) -> list[tuple[str, tuple[str, ...]]]:
+        found = check(define(states.replace("END", end), limits={"steps": 9000}))
+        return [(f.verdict, f.witness) for f in found if f.code == "SM202"]
+
+    assert trapped("end") == [("UNKNOWN", ())]
+    assert trapped("trap") == [("REFUTED", ("c0 --failed.rate_limited--> trap",))]
+
+
 def test_runs_are_written_with_their_rounds() -> None:
     """The shortest round first, and rounds of rounds."""
     assert shown(rounds(["a", "b", "b", "c", "a", "b", "b", "c", "d"])) == "(a → b × 2 → c) × 2 → d"

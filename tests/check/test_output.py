@@ -60,7 +60,7 @@ def test_a_finding_for_people_shows_the_place_the_run_and_what_to_write() -> Non
     assert source[len(caret) - 1 :].startswith("send, on:")
     assert witness[0] == "      1. look --done--> send"
     assert witness[-1] == "      4. look --done--> send [again 1/2]"
-    assert advice.startswith("    instead: let somebody approve it")
+    assert advice.startswith("    instead: write `approval: {approvers: [ROLE], expires: 1d}`")
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "machines").glob("*/*.yaml")), ids=lambda file: file.stem)
