@@ -49,7 +49,8 @@ def render_difference(old: Declaration, new: Declaration, format: str) -> bytes:
         new: Another, usually a later version.
         format: One of :data:`CHANGE_FORMATS`; ``text`` and ``markdown`` list the changes.
     """
-    from statemachine.diagrams.changes import changed, markdown, text
+    from statemachine.diagrams.changed import changed
+    from statemachine.diagrams.changes import markdown, text
     from statemachine.machine.compare import compare
 
     difference, form = compare(old, new), named(format, CHANGE_FORMATS)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import graphviz
 
-from statemachine.diagrams.drawing import Arrow, Drawing, Node, Note, Tone
+from statemachine.diagrams.drawing import Arrow, Drawing, Node, Tone
 from statemachine.diagrams.lines import ANY, START, Line, lines, steps_below
 
 _INK, _LINE, _DIM, _FAINT = "#0f172a", "#475569", "#64748b", "#94a3b8"
@@ -84,7 +84,7 @@ _WORDS = {"step": _INK, "failure": _ORANGE, "timeout": _AMBER, "exhausted": _RED
 _WRAP, _ROWS = 30, 3
 
 # Of a run or a difference. What each says is told by a word, a number, a sign or the line's style too.
-_PALE, _PALE_INK = "#cbd5e1", "#7f8ea3"
+_PALE, _PALE_INK = "#bcc8d6", "#76859a"
 _TONES: dict[Tone, str] = {
     "plain": _INK,
     "pale": _PALE_INK,
@@ -244,15 +244,18 @@ def _label(arrows: tuple[Arrow, ...]) -> str:
         arrows, lambda a: (a.text == a.label, a.role, a.tone, a.badge)
     ):
         words = _WORDS[role] if tone == "plain" else _TONES[tone]
-        if badge:
+        sign = f"{badge} " if badge and tone in ("added", "removed", "changed") else ""
+        if badge and not sign:
             rows += [_badge(badge, tone)]
         if bare:
             # No event is ever cut, unlike free text.
-            rows += _rows(", ".join(a.label for a in group), words, None)
+            rows += _rows(sign + ", ".join(a.label for a in group), words, None)
             continue
         for arrow in group:
-            rows += _rows(f"{arrow.order}. {arrow.label}" if arrow.order else arrow.label, words)
-            rows += _rows(f"[{arrow.guard}]" if arrow.guard else "", _PALE_INK if tone == "pale" else _PURPLE)
+            order = f"{arrow.order}. " if arrow.order else ""
+            rows += _rows(f"{sign}{order}{arrow.label}", words)
+            guard = _PALE_INK if tone == "pale" else _PURPLE
+            rows += _rows(f"[{arrow.guard}]" if arrow.guard else "", guard, 6 if tone == "changed" else _ROWS)
             rows += _rows(f"resets {', '.join(arrow.resets)}" if arrow.resets else "", _DIM)
             for note in arrow.notes:
                 rows += _rows(f"({note})", words)

@@ -7,7 +7,12 @@ from dataclasses import replace
 from statemachine.diagrams.drawing import Arrow, Drawing, Node, Note, Tone, printable
 from statemachine.diagrams.trail import Passage, Stay, Trail, Way
 
-_OUTCOMES: dict[str, Tone] = {"succeeded": "added", "failed": "failed", "cancelled": "failed", "waiting": "changed"}
+_OUTCOMES: dict[str, Tone] = {
+    "succeeded": "added",
+    "failed": "failed",
+    "cancelled": "failed",
+    "waiting": "changed",
+}
 
 
 def traced(drawing: Drawing, trail: Trail) -> Drawing:

@@ -16,13 +16,13 @@ class Way(NamedTuple):
     Attributes:
         source: The state that it leaves; None for one of the machine, from every state that is not final.
         event: The event that it is declared under; None for what is taken at once, and for exhausted attempts.
-        index: Its place among the transitions of its event, from 0.
+        nth: Its place among the transitions of its event, from 0.
         exhausted: Whether it is the one for exhausted attempts.
     """
 
     source: str | None
     event: str | None
-    index: int = 0
+    nth: int = 0
     exhausted: bool = False
 
 

@@ -21,8 +21,8 @@ Written = tuple[int, float, str, Mapping[str, Any]]
 """A record: its sequence number, time, kind and body."""
 
 _FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial")
-_TOLD = ("run_started", "event", "transition", "call_intended", "call_finished", "call_in_doubt", "call_resolved")
-_TOLD += ("timer_set", "run_finished")
+_CALLS = ("call_intended", "call_finished", "call_in_doubt", "call_resolved")
+_TOLD = frozenset(("run_started", "transition", "timer_set", "run_finished", *_CALLS))
 
 
 def trail_of(store: Store, run: str, *, at: float | None = None, until: int | None = None) -> Trail:
@@ -105,7 +105,7 @@ class _Fold:
         self._waiting = self._reason = ""
         self._steps = 0
         self._began = self._entered = self._last = 0.0
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = {}
         self._visits: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._attempts: dict[str, int] = {}
@@ -122,6 +122,8 @@ class _Fold:
                 self._transition(at, body)
             case "call_intended":
                 self._calls[self._state] += 1
+                self._now("running")
+            case "call_resolved":
                 self._now("running")
             case "call_finished":
                 if body["kind"] == "failure":
@@ -147,7 +149,7 @@ class _Fold:
         if before is None:
             self._began = at  # a queued run's time counts from here
         else:
-            self._seconds[self._state] += at - self._entered
+            self._seconds[self._state] = self._seconds.get(self._state, 0.0) + at - self._entered
         self._steps += 1
         if before is not None:
             self._pass(before, target, body)
@@ -186,7 +188,9 @@ class _Fold:
         for way in passed:
             self._passages.setdefault(way, _Passing()).take(self._steps, before, failed)
 
-    def _chosen(self, state: str, event: str, tried: Iterable[Mapping[str, Any]]) -> tuple[Way | None, str | None]:
+    def _chosen(
+        self, state: str, event: str, tried: Iterable[Mapping[str, Any]]
+    ) -> tuple[Way | None, str | None]:
         """Return the transition that was taken: candidates are tried in order, so their number tells which."""
         verdicts = [one["verdict"] for one in tried] or [True]
         if None in verdicts:  # a guard failed to evaluate, and `failed.guard` was tried after that
@@ -197,14 +201,13 @@ class _Fold:
     def trail(self, run: str, until: float | None) -> Trail:
         if self._status not in ("succeeded", "failed", "cancelled"):
             self._last = max(self._last, until or 0.0)
-        seconds = Counter(self._seconds)
-        if self._visits:
-            seconds[self._state] += self._last - self._entered
+        seconds = {self._state: 0.0, **self._seconds}
+        seconds[self._state] += self._last - self._entered
         stays = {
             name: Stay(
                 visits,
                 self._attempts.get(name, 0),
-                max(seconds[name], 0.0),
+                max(seconds.get(name, 0.0), 0.0),
                 self._calls[name],
                 dict(self._failures.get(name, {})),
             )
