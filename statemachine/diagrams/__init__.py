@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def render_difference(old: Declaration, new: Declaration, format: str) -> bytes:
     return markdown(difference, drawing).encode() if form == "markdown" else _paint(drawing, form)
 
 
-def named(format: str, formats: dict[str, str] = FORMATS) -> str:
+def named(format: str, formats: Mapping[str, str] = FORMATS) -> str:
     """Return a format's name from its name or its suffix.
 
     Raises:
