@@ -169,11 +169,12 @@ class _Fold:
         event, instead = body["event"], body.get("instead", "")
         failed = event.partition(".")[0] in _FAILING or bool(instead)
         way, to = None, None
+        tried = body.get("tried", ())
         if instead.startswith("limit."):
-            ways = self._ways(before, instead)
-            way, to = next((found for found in ways if found[1] == target), (None, None))
+            names = event_names(instead)
+            way, to = self._chosen(before, instead, [one for one in tried if one["on"] in names])
         elif instead != "otherwise":
-            way, to = self._chosen(before, event, body.get("tried", ()))
+            way, to = self._chosen(before, event, tried)
         passed = []
         while way is not None and to is not None:
             passed.append(way)
@@ -193,10 +194,10 @@ class _Fold:
     ) -> tuple[Way | None, str | None]:
         """Return the transition that was taken: candidates are tried in order, so their number tells which."""
         verdicts = [one["verdict"] for one in tried] or [True]
-        if None in verdicts:  # a guard failed to evaluate, and `failed.guard` was tried after that
-            event, verdicts = REFUSED, verdicts[verdicts.index(None) + 1 :] or [True]
+        if None in verdicts[:-1]:  # a guard failed to evaluate, and `failed.guard` was tried after that
+            event, verdicts = REFUSED, verdicts[verdicts.index(None) + 1 :]
         found = self._ways(state, event)
-        return found[len(verdicts) - 1] if len(verdicts) <= len(found) else (None, None)
+        return found[len(verdicts) - 1] if verdicts[-1] and len(verdicts) <= len(found) else (None, None)
 
     def trail(self, run: str, until: float | None) -> Trail:
         if self._status not in ("succeeded", "failed", "cancelled"):

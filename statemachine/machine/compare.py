@@ -14,6 +14,9 @@ from statemachine.machine.model import Declaration, Transition
 
 Kind = Literal["added", "removed", "changed"]
 Part = Literal["machine", "limits", "context", "event", "tool", "state", "transition"]
+_LONG = 3
+"""Of lists with more values than this only those that differ are told."""
+
 Path = tuple[str | int, ...]
 """Keys from the top of a declaration, as :meth:`Declaration.transitions` gives them."""
 
@@ -191,7 +194,15 @@ def _details(prefix: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> Ite
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from _details(f"{what}.", before, after)
         elif _canonical(before) != _canonical(after):
-            yield Detail(what, _spelt(before), _spelt(after))
+            yield _detail(what, before, after)
+
+
+def _detail(what: str, before: Any, after: Any) -> Detail:
+    if isinstance(before, list) and isinstance(after, list) and min(len(before), len(after)) > _LONG:
+        lost, won = [v for v in before if v not in after], [v for v in after if v not in before]
+        if (lost or won) and len(lost) < len(before):
+            return Detail(f"{what}, in part", _spelt(lost or _NONE), _spelt(won or _NONE))
+    return Detail(what, _spelt(before), _spelt(after))
 
 
 _NONE = object()
