@@ -88,7 +88,7 @@ def _lines(page: _Page) -> Iterator[str]:
         yield from _wrapped(drawing.limits, "", "  ")
     for note in drawing.notes:
         yield from _wrapped(note.text, "", "  ")
-    for loop in drawing.loops:
+    for loop in drawing.loops if page.detail != "states" else ():
         yield from _wrapped(f"loop: {' => '.join(loop.walk)}", "", "      ")
     leaving: dict[str | None, list[Arrow]] = {}
     for arrow in drawing.arrows:
@@ -100,7 +100,7 @@ def _lines(page: _Page) -> Iterator[str]:
         bar = "  " if number is None else "| "
         if page.detail == "guards":
             yield _blank(page) + bar if number == before else ""
-        elif before is None and node is drawing.nodes[0]:
+        elif page.detail == "events" and node is drawing.nodes[0]:
             yield ""
         before = number
         yield from _state(page, node, leaving.get(node.name, []), bar)

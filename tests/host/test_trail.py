@@ -33,7 +33,9 @@ ask: {timeout: 1h, on: {go: end, timeout: fail}}
 def records(steps: list[Step]) -> list[Written]:
     """Return the records of steps as a journal holds them."""
     entries = [(made.at, kind, body) for made in steps for kind, body in made.entries]
-    return [(n, at, kind, json.loads(json.dumps(dict(body)))) for n, (at, kind, body) in enumerate(entries, 1)]
+    return [
+        (n, at, kind, json.loads(json.dumps(dict(body)))) for n, (at, kind, body) in enumerate(entries, 1)
+    ]
 
 
 def drawn(run: Run, until: float | None = None) -> Trail:
@@ -84,7 +86,10 @@ def test_every_transition_is_told_as_its_receipt_tells_it(made: tuple[Definition
     }
     assert sum(stay.calls for stay in found.stays.values()) == last_snapshot.calls
     assert sum(stay.visits for stay in found.stays.values()) == found.steps
-    assert found.status in (last_snapshot.status, "running")  # one that waits to be asked again is told by time
+    assert found.status in (
+        last_snapshot.status,
+        "running",
+    )  # one that waits to be asked again is told by time
     assert sum(stay.seconds for stay in found.stays.values()) == pytest.approx(found.seconds, abs=1e-3)
 
 

@@ -29,7 +29,9 @@ def _edit(draw: st.DrawFn, data: dict[str, Any]) -> None:
     state = data["states"][draw(st.sampled_from(names))]
     tables = [table for table in (state.get("on"), {"always": state.get("always")}, data.get("on")) if table]
     lists = [transitions for table in tables for transitions in table.values() if transitions]
-    match draw(st.sampled_from(["version", "tool", "field", "limit", "guard", "order", "target", "drop", "state"])):
+    match draw(
+        st.sampled_from(["version", "tool", "field", "limit", "guard", "order", "target", "drop", "state"])
+    ):
         case "version":
             data["version"] = draw(st.sampled_from(["3", "4"]))
         case "tool":
@@ -58,7 +60,13 @@ def _edit(draw: st.DrawFn, data: dict[str, Any]) -> None:
 def inverted(change: Change) -> tuple[Any, ...]:
     """Return a change as it is seen from the other side; its name is that of what is new."""
     kind = {"added": "removed", "removed": "added"}.get(change.kind, change.kind)
-    return kind, change.part, frozenset(Detail(d.what, d.new, d.old) for d in change.details), change.new, change.old
+    return (
+        kind,
+        change.part,
+        frozenset(Detail(d.what, d.new, d.old) for d in change.details),
+        change.new,
+        change.old,
+    )
 
 
 def plain(change: Change) -> tuple[Any, ...]:
@@ -149,7 +157,12 @@ def test_a_transition_that_leads_elsewhere_is_one_change() -> None:
     old = agent()
     path = next(p for p, t in old.transitions() if p[:2] == ("states", "act") and "failed" in p)
     (change,) = changed(states__act__on={**old.as_data()["states"]["act"]["on"], "failed": "fail"}).changes
-    assert (change.kind, change.name, change.old, change.new) == ("changed", "act: failed -> fail", path, path)
+    assert (change.kind, change.name, change.old, change.new) == (
+        "changed",
+        "act: failed -> fail",
+        path,
+        path,
+    )
     assert change.details == (Detail("to", "diagnose", "fail"),)
 
 
@@ -160,7 +173,10 @@ def test_transitions_that_change_places_have_changed() -> None:
 
     def with_ways(*ways: Any) -> Declaration:
         return Declaration.model_validate(
-            {**data, "states": {**data["states"], "plan": {**data["states"]["plan"], "on": {"done": list(ways)}}}}
+            {
+                **data,
+                "states": {**data["states"], "plan": {**data["states"]["plan"], "on": {"done": list(ways)}}},
+            }
         )
 
     found = compare(with_ways(one, two), with_ways(two, one))
