@@ -96,6 +96,7 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
             "input": dict(call.input),
             "attempt": call.attempt,
             "phase": call.phase,
+            **({"undoes": call.undoes} if call.undoes is not None else {}),
             "due" if call.phase == "backoff" else "sent": call.due,
         }
     return RunView(
