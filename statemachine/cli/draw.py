@@ -12,7 +12,7 @@ from statemachine.cli.terminal import Db, Json, say, say_json, stdout
 from statemachine.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from statemachine.machine.model import Declaration
+    from statemachine.machine.definition import Definition
 
 
 def render(
@@ -37,6 +37,9 @@ def render(
     against: Annotated[
         str | None, typer.Option(help="Draw what changed since this older machine.", metavar="OLD")
     ] = None,
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Mark every loop with how often it goes round, as proved.")
+    ] = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -50,8 +53,8 @@ def render(
 ) -> None:
     """Draw machines, a run, or what changed between two machines.
 
-    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid), or with --check
-    compare them.
+    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid) with its bounds, or with
+    --check compare them.
 
     With --run, the machine that the run is pinned to shows where the run is, in which order and how often it took
     each transition, its attempts, its failures, and where its time went. With --against, what was added is green
@@ -81,18 +84,22 @@ def render(
     elif check:
         raise typer.BadParameter("--check compares all machines; name none")
     else:
-        _some(files, output, format, as_json)
+        _some(files, output, format, as_json, bounds)
 
 
-def _some(files: list[str], output: str | None, format: str | None, as_json: bool) -> None:
+def _some(files: list[str], output: str | None, format: str | None, as_json: bool, bounds: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams import FORMATS, render
     from statemachine.machine.load import load
 
     chosen = _format(output, format, FORMATS)
     if len(files) > 1 and not (_printed(output, chosen) or _is_folder(output)):
         raise InvalidInput("several machines do not fit in one file; give a folder with -o")
-    declared = (load(file).declaration for file in files)
-    pictures = ((one.machine, render(one, chosen)) for one in declared)
+    loaded = (load(file) for file in files)
+    pictures = (
+        (one.declaration.machine, render(one.declaration, chosen, marks(one) if bounds else None))
+        for one in loaded
+    )
     _put(pictures, output, chosen, FORMATS[chosen], as_json)
 
 
@@ -187,17 +194,20 @@ def _by_ending(output: str) -> str | None:
 
 
 def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams.committed import stale, write
 
-    declarations = _declarations(machines)
+    definitions = _definitions(machines)
+    declarations = {stem: definition.declaration for stem, definition in definitions.items()}
+    bounds = {stem: marks(definition) for stem, definition in definitions.items()}
     if not check:
-        written = [str(path) for path in write(diagrams, declarations)]
+        written = [str(path) for path in write(diagrams, declarations, bounds)]
         if as_json:
             say_json({"written": written})
         else:
             say("\n".join(f"wrote {path}" for path in written) or "all pictures are current")
         return
-    old = stale(diagrams, declarations)
+    old = stale(diagrams, declarations, bounds)
     if as_json:
         say_json({"ok": not old, "stale": [{"path": str(s.path), "why": s.why} for s in old]})
     else:
@@ -212,7 +222,7 @@ def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _declarations(machines: Path) -> dict[str, Declaration]:
+def _definitions(machines: Path) -> dict[str, Definition]:
     """Return each machine below a folder by name; a Python twin of a YAML file is the same machine."""
     from statemachine.machine.load import load
 
@@ -230,4 +240,4 @@ def _declarations(machines: Path) -> dict[str, Declaration]:
     for file in files:
         if (other := named.setdefault(file.stem, file)) != file:
             raise InvalidInput(f"{other} and {file} would share their pictures; give one another name")
-    return {stem: load(file).declaration for stem, file in named.items()}
+    return {stem: load(file) for stem, file in named.items()}

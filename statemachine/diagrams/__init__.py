@@ -17,12 +17,13 @@ CHANGE_FORMATS = {**FORMATS, "markdown": ".md"}
 """Each format that a difference can be drawn in."""
 
 
-def render(declaration: Declaration, format: str) -> bytes:
+def render(declaration: Declaration, format: str, bounds: Mapping[str, str] | None = None) -> bytes:
     """Return the picture of a checked machine; the same declaration always gives the same bytes.
 
     Args:
         declaration: A machine all of whose targets exist.
         format: One of :data:`FORMATS`, or the suffix of its files without the dot.
+        bounds: What is proved, a line for states by name, and under ``""`` for the whole machine.
 
     Raises:
         ValueError: There is no such format.
@@ -31,7 +32,12 @@ def render(declaration: Declaration, format: str) -> bytes:
     """
     from statemachine.diagrams.drawing import draw
 
-    return _paint(draw(declaration), named(format))
+    form, drawing = named(format), draw(declaration)
+    if bounds:
+        from statemachine.diagrams.bounded import bounded
+
+        drawing = bounded(drawing, bounds)
+    return _paint(drawing, form)
 
 
 def render_run(declaration: Declaration, trail: Trail, format: str) -> bytes:

@@ -20,9 +20,10 @@ from statemachine.store import Store
 Written = tuple[int, float, str, Mapping[str, Any]]
 """A record: its sequence number, time, kind and body."""
 
-_FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial")
+_FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial", "denied", "expired")
 _CALLS = ("call_intended", "call_finished", "call_in_doubt", "call_resolved")
-_TOLD = frozenset(("run_started", "transition", "timer_set", "run_finished", *_CALLS))
+_ASKED = ("approval_requested", "approval_decided", "call_held")
+_TOLD = frozenset(("run_started", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED))
 
 
 def trail_of(store: Store, run: str, *, at: float | None = None, until: int | None = None) -> Trail:
@@ -133,6 +134,12 @@ class _Fold:
                 self._fail("in_doubt")
                 asks = body["asks"]
                 self._now("waiting", f"a decision on call {body['key']}") if asks == "a person" else None
+            case "approval_requested":
+                self._now("waiting", f"approval of {body['tool']}")
+            case "approval_decided" if body["result"] in ("granted", "denied", "expired"):
+                self._now("running")
+            case "call_held":
+                self._now("waiting", f"the stop to be lifted: {body['because']}")
             case "timer_set":
                 self._now("waiting", "time")
             case "run_finished":

@@ -15,12 +15,12 @@ def test_examples_are_current() -> None:
 
 
 def test_the_recorded_run_is_one_of_the_shipped_machine() -> None:
-    """A journal from its start to its end; it has several rounds."""
+    """A journal from its start to its end, whose transitions are all still declared; it has several rounds."""
     records = [json.loads(line) for line in RUN.read_text(encoding="utf-8").splitlines()]
     assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
     definition = load(ROOT / "machines/repair/repair.yaml")
-    assert records[0]["body"]["digest"] == definition.digest
     trail = recorded()
+    assert not trail.strays
     assert (trail.status, trail.state) == ("succeeded", "complete")
     assert trail.stays["retry"].visits >= 3
     assert diagram(definition, trail).count("\n") < 50
