@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from statemachine.host.machine import Machine as Machine
+    from statemachine.host.machine import load as load
     from statemachine.host.runtime import Runtime as Runtime
     from statemachine.host.view import RunView as RunView
     from statemachine.machine.call import Call as Call
     from statemachine.machine.call import Reply as Reply
     from statemachine.machine.call import ToolFailure as ToolFailure
-    from statemachine.machine.load import load as load
     from statemachine.machine.python import Backoff as Backoff
     from statemachine.machine.python import Final as Final
     from statemachine.machine.python import Limits as Limits
@@ -32,7 +32,7 @@ _PLACES = {
     "Runtime": "host.runtime",
     "To": "machine.python",
     "ToolFailure": "machine.call",
-    "load": "machine.load",
+    "load": "host.machine",
 }
 __all__ = list(_PLACES)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, stdout, when
+from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, say_json_line, stdout, when
 
 if TYPE_CHECKING:
     from statemachine.host.explain import CallAccount
+    from statemachine.journal import Record
     from statemachine.store import Store
+
+_POLL = 0.25
+"""Seconds between two looks at a run that is followed."""
 
 
 class Status(StrEnum):
@@ -27,7 +32,8 @@ class Status(StrEnum):
     cancelled = "cancelled"
 
 
-def _store(db: str | None) -> Store:
+def open_store(db: str | None) -> Store:
+    """Open the store that a command is about; looking never makes one."""
     from statemachine.host.runtime import default_db
     from statemachine.store import Store
 
@@ -47,7 +53,7 @@ def runs(
     """
     from dataclasses import asdict
 
-    with _store(db) as store:
+    with open_store(db) as store:
         found = store.runs(status.value if status else None, machine, limit)
         if as_json:
             say_json([asdict(summary) for summary in found])
@@ -80,7 +86,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     """
     from statemachine.host.view import path_of, restore, view_of
 
-    with _store(db) as store:
+    with open_store(db) as store:
         stored = store.load(store.find(run))
         view = view_of(stored, restore(store, stored))
         path = path_of(store, view.run)
@@ -118,7 +124,7 @@ def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
     """
     from statemachine.host.explain import explain as account
 
-    with _store(db) as store:
+    with open_store(db) as store:
         told = account(store, run)
     if as_json:
         say_json(told.as_data())
@@ -186,38 +192,30 @@ def _folded(path: list[str], most: int = 30) -> str:
 def journal(
     run: RunId,
     after: Annotated[int, typer.Option(min=0, help="Only records after this sequence number.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay until the run has ended, and tell what happens as it does.")
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain as well.")] = False,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
     """Tell what happened to a run, record by record; with --json one JSON object a line.
 
-    Example: statemachine journal 3f2a
+    Example: statemachine journal 3f2a --follow
     """
+    from dataclasses import asdict
+
     from statemachine.errors import StoreUnusable
     from statemachine.journal import decode, tell
     from statemachine.journal import verify as first_bad
 
-    with _store(db) as store:
+    with open_store(db) as store:
         name = store.find(run)
         started = store.load(name).started
-        for record in store.records(name, after):
+        for record in _followed(store, name, after) if follow else store.records(name, after):
             body: Any = decode(record.body, store.blob)
             if as_json:
-                say(
-                    json.dumps(
-                        {
-                            "run": name,
-                            "seq": record.seq,
-                            "at": record.at,
-                            "kind": record.kind,
-                            "body": body,
-                            "prev": record.prev,
-                            "hash": record.hash,
-                        },
-                        ensure_ascii=False,
-                    )
-                )
+                say_json_line({**asdict(record), "body": body})
             else:
                 say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
         if verify:
@@ -228,3 +226,16 @@ def journal(
                 )
             if not as_json:
                 say("the chain of hashes is whole")
+
+
+def _followed(store: Store, run: str, after: int) -> Iterator[Record]:
+    """Yield a run's records as they come, until it has ended; waiting costs one look at an index each time."""
+    while True:
+        # Looked at before its records are read: of a run that has ended by now, none comes later.
+        ended = store.load(run).finished is not None
+        for record in store.records(run, after):
+            after = record.seq
+            yield record
+        if ended:
+            return
+        time.sleep(_POLL)

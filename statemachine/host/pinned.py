@@ -18,7 +18,8 @@ from statemachine.store import Store, StoredMachine
 def pin(definition: Definition) -> StoredMachine:
     """Return a machine as it is stored with its runs."""
     declared = definition.declaration
-    text = json.dumps(declared.as_data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # In declared order, which pictures and listings follow; the digest does not depend on it.
+    text = json.dumps(declared.as_data(), separators=(",", ":"), ensure_ascii=False)
     return StoredMachine(
         definition.digest, declared.machine, declared.version, text, str(definition.folder.path)
     )

@@ -213,7 +213,7 @@ class Runtime:
         run = self.store.find(run)
         stored = self.store.load(run)
         if stored.finished is not None:
-            return view_of(stored, restore(self.store, stored))
+            return view_of(stored, restore(self.store, stored), self._place)
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         pinned(self.store, stored.machine)  # before it is taken: what cannot be driven is left as it is
@@ -433,7 +433,7 @@ class Runtime:
 
     def _view(self, run: str) -> RunView:
         stored = self.store.load(run)
-        return view_of(stored, restore(self.store, stored))
+        return view_of(stored, restore(self.store, stored), self._place)
 
     # What drivers need
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from statemachine.journal import decode
@@ -37,6 +37,7 @@ class RunView:
         pending: The call that is under way, in doubt, held, or waits for approval.
         context: Its context.
         output: Its output, once it has ended.
+        db: The store that it lies in; empty when that is not known.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RunView:
     pending: Mapping[str, Any] | None
     context: Mapping[str, Any]
     output: Mapping[str, Any]
+    db: str = field(default="", repr=False, compare=False)
 
     @property
     def outcome(self) -> str | None:
@@ -67,12 +69,24 @@ class RunView:
 
     def as_data(self) -> dict[str, Any]:
         """Return the view as plain data."""
-        data = {name: getattr(self, name) for name in RunView.__slots__ if name != "context"}
+        data = {name: getattr(self, name) for name in RunView.__slots__ if name not in ("context", "db")}
         return {"outcome": self.outcome, **data}
 
+    def _repr_svg_(self) -> str | None:
+        """Return the run's picture as of this moment, which notebooks show; None when its store is not known."""
+        from statemachine.diagrams import render_run
+        from statemachine.host.pinned import declared
+        from statemachine.host.trail import trail_of
 
-def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
-    """Return the view of a stored run."""
+        if not self.db:
+            return None
+        with Store.open(self.db, create=False) as store:
+            trail = trail_of(store, self.run, at=self.updated)
+            return render_run(declared(store, self.digest), trail, "svg").decode()
+
+
+def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
+    """Return the view of a run that is stored in ``db``."""
     pending = None
     if isinstance(snapshot.pending, PendingCall):
         call = snapshot.pending
@@ -117,6 +131,7 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
         pending=pending,
         context=dict(snapshot.context),
         output=dict(snapshot.output or {}),
+        db=db,
     )
 
 
