@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from statemachine.errors import StateMachineError
 from statemachine.kernel import (
     AGAIN,
+    EDIT,
     FINISH,
     RECOVER,
     RESOLVE,
@@ -18,6 +19,7 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
+    fork,
     queue,
     start,
     step,
@@ -94,18 +96,30 @@ def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conf
     return Conformance(steps, snapshot, None)
 
 
-def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Iterator[Step]:
+def retrace(
+    definition: Definition, run: str, records: Iterable[Written], after: Snapshot | None = None
+) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
+
+    Args:
+        definition: The machine that the run is pinned to.
+        run: Id of the run.
+        records: Its records, from its first or from the one after ``after``; bodies as plain JSON data.
+        after: The run as it was at the end of a step; None begins with the run.
 
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    written, at, snapshot = list(records), 0, None
+    written, at, snapshot = list(records), 0, after
+    passed = after.seq if after else 0
     while at < len(written):
         made = _step(definition, run, snapshot, written, at)
         for offset, entry in enumerate(made.entries):
             _compare(
-                made, entry, at + offset + 1, written[at + offset] if at + offset < len(written) else None
+                made,
+                entry,
+                passed + at + offset + 1,
+                written[at + offset] if at + offset < len(written) else None,
             )
         yield made
         at, snapshot = at + len(made.entries), made.snapshot
@@ -116,22 +130,37 @@ def _step(
 ) -> Step:
     """Return the step that begins with the record at a place."""
     _, now, kind, body = written[at]
+    seq = 1 if snapshot is None else snapshot.seq + 1
     made = None
     try:
         if snapshot is None:
-            begin = queue if body.get("queued") else start
-            made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
+            made = _first(definition, run, now, body) if kind == "run_started" else None
         elif (event := _event(snapshot, written, at)) is not None:
-            made = step(definition, snapshot, event, now)
+            made = step(definition, snapshot, replace(event, hold=_held(written, at)), now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why)) from error
+        raise Deviates(Deviation(seq, None, (kind, body), why)) from error
     if made is None or not made.entries:
         state = f"in {snapshot.state}" if snapshot else "before the run has started"
         why = f"nothing that can happen {state} begins with this {kind} record"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why))
+        raise Deviates(Deviation(seq, None, (kind, body), why))
     return made
+
+
+def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
+    """Return the step that a run began with: started, queued, or forked off another one."""
+    if (parent := body.get("parent")) is not None:
+        before = Snapshot.from_data(body["snapshot"])
+        return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
+    begin = queue if body.get("queued") else start
+    return begin(definition, run, body["inputs"], now)
+
+
+def _held(written: list[Written], at: int) -> bool:
+    """Return whether the step that begins at a place held the run before a call."""
+    moved = next((body for _, _, kind, body in written[at : at + 3] if kind == "transition"), {})
+    return moved.get("held") is True
 
 
 def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
@@ -142,6 +171,8 @@ def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
+        case "context_changed":
+            return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":

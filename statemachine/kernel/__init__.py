@@ -1,14 +1,30 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
+from statemachine.kernel.byhand import checked_edit, fork
 from statemachine.kernel.due import due, waiting_for
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Entry, Event, Step
+from statemachine.kernel.events import (
+    AGAIN,
+    EDIT,
+    FINISH,
+    FORK,
+    INTEND,
+    RECOVER,
+    RESOLVE,
+    START,
+    Entry,
+    Event,
+    Step,
+)
 from statemachine.kernel.receipt import Candidate, Receipt
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source, Timer
 from statemachine.kernel.step import queue, start, step
 
 __all__ = [
     "AGAIN",
+    "EDIT",
     "FINISH",
+    "FORK",
+    "INTEND",
     "RECOVER",
     "RESOLVE",
     "START",
@@ -22,7 +38,9 @@ __all__ = [
     "Source",
     "Step",
     "Timer",
+    "checked_edit",
     "due",
+    "fork",
     "queue",
     "start",
     "step",

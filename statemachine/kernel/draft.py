@@ -26,6 +26,7 @@ class Draft:
         call: The call to make.
         target: The state that was entered.
         instead: Why that is not the target of the transition that was chosen.
+        hold: Whether the run is to be held before the call of the state that it enters.
         event: The event's payload and name, as guards read them.
         output: The output of the call that ended, as guards read it.
         candidates: The account of the transitions that were considered.
@@ -45,11 +46,13 @@ class Draft:
         "context",
         "cost",
         "definition",
+        "edited",
         "entered",
         "entries",
         "error",
         "event",
         "failure",
+        "hold",
         "instead",
         "now",
         "output",
@@ -64,10 +67,11 @@ class Draft:
         "watched",
     )
 
-    def __init__(self, definition: Definition, before: Snapshot, now: float) -> None:
+    def __init__(self, definition: Definition, before: Snapshot, now: float, hold: bool = False) -> None:
         self.definition = definition
         self.before = before
         self.now = now
+        self.hold = hold
         self.entries: list[Entry] = []
         self.call: PendingCall | None = None
         self.target: str | None = None
@@ -94,6 +98,7 @@ class Draft:
         self.result = before.output
         self.recent = before.recent
         self.watched = before.watched
+        self.edited = before.edited
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -179,6 +184,8 @@ class Draft:
             self.result,
             self.recent,
             self.watched,
+            self.edited,
+            before.parent,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

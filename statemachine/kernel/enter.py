@@ -8,7 +8,7 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.events import NOTHING
+from statemachine.kernel.events import INTEND, NOTHING
 from statemachine.kernel.limits import last_failure
 from statemachine.kernel.snapshot import Immediate, PendingCall, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
@@ -56,6 +56,9 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
         _stuck(draft, stalled)
         return
     match state.kind:
+        case "call" if draft.hold:
+            body["held"] = True
+            draft.pending = Immediate(INTEND)
         case "call":
             intend(draft, body)
         case "wait":

@@ -24,6 +24,15 @@ RESOLVE = "call.resolved"
 START = "start"
 """The event that moves a run that was queued."""
 
+INTEND = "call.intend"
+"""The event that lets a run go on which is held before a call."""
+
+EDIT = "edited"
+"""The event with which an operator writes context fields by hand."""
+
+FORK = "fork"
+"""What a receipt names the first step of a run that was forked off another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -31,11 +40,12 @@ class Event:
 
     Attributes:
         name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
-            outside, or one of FINISH, AGAIN, RECOVER and RESOLVE.
+            outside, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER and RESOLVE.
         payload: What it carries; for a resolution ``happened`` and, if it did, ``output``.
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.
         by: Who sent it, if a person or a program outside did.
+        hold: Whether the run is to be held, with nothing intended, before the call of the state that it enters.
     """
 
     name: str
@@ -43,6 +53,7 @@ class Event:
     outcome: Outcome | None = None
     key: str = ""
     by: str = ""
+    hold: bool = False
 
 
 class Step(NamedTuple):

@@ -71,7 +71,8 @@ class Immediate:
     """An event that is to be handled next, without waiting for anything.
 
     Attributes:
-        event: Its name: ``always``, or ``failed.guard`` when a call's input could not be computed.
+        event: Its name: ``always``, ``failed.guard`` when a call's input could not be computed, INTEND when
+            the run is held before the call of its state: nothing is intended yet.
     """
 
     event: str
@@ -105,6 +106,8 @@ class Snapshot(NamedTuple):
         recent: Digests of the last calls, where the machine wants to know whether it is stuck.
         watched: For each state that counts attempts, the digest of the watched fields when it was last
             entered, and at how many entries in a row it was that.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that the run was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -127,6 +130,8 @@ class Snapshot(NamedTuple):
     output: Mapping[str, Any] | None
     recent: tuple[str, ...] = ()
     watched: Mapping[str, tuple[str, int]] = _NOTHING
+    edited: tuple[str, ...] = ()
+    parent: str = ""
 
     @property
     def finished(self) -> bool:
@@ -165,6 +170,8 @@ class Snapshot(NamedTuple):
             "output": None if self.output is None else dict(self.output),
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
+            "edited": list(self.edited),
+            "parent": self.parent,
         }
 
     @classmethod
@@ -178,4 +185,5 @@ class Snapshot(NamedTuple):
         sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         parts = {"pending": pending, "sources": sources, "watched": watched}
-        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
+        listed = {name: tuple(data.get(name, ())) for name in ("recent", "edited")}
+        return cls(**{**data, **parts, **listed})

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from statemachine.clock import instant
+from statemachine.kernel.byhand import edited, released
 from statemachine.kernel.calls import about_call
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Event, Step
+from statemachine.kernel.events import AGAIN, EDIT, FINISH, INTEND, RECOVER, RESOLVE, START, Event, Step
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
@@ -85,18 +86,23 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     Nothing is ever lost: an event that leads nowhere gives a step whose snapshot is the one given. Events
     that time raises are taken when they are due (see :func:`due`), and refused before.
     """
-    draft, name = Draft(definition, snapshot, instant(now)), event.name
+    draft, name = Draft(definition, snapshot, instant(now), event.hold), event.name
     pending = snapshot.pending
     if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
         return draft.refuse(name, "unknown")
     if name == START:
-        draft = Draft(definition, snapshot._replace(started=draft.now, entered=draft.now), draft.now)
+        begun = snapshot._replace(started=draft.now, entered=draft.now)
+        draft = Draft(definition, begun, draft.now, event.hold)
         enter(draft, snapshot.state, None)
         return draft.step(name, "taken")
     if name in _ABOUT_CALLS:
         if not isinstance(pending, PendingCall) or pending.key != event.key:
             return draft.refuse(name, "unknown")
         return about_call(draft, pending, event)
+    if name == INTEND:
+        return released(draft, event.by)
+    if name == EDIT:
+        return edited(draft, event)
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
