@@ -15,7 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from statemachine.errors import InvalidInput, LeaseLost
 from statemachine.journal import Record
 from statemachine.store.rows import Commit, NewRun
-from statemachine.store.schema import blobs, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, inbox, machines, records, runs
 
 _Row = dict[str, Any]
 
@@ -24,6 +24,9 @@ _HELD = ("seq", "epoch", "head", "updated", "status", "due", "owner", "lease_unt
 _CHANGED = ("state", "waiting", "seq", "head", "updated", "finished", "reason", "snapshot")
 # An index is a page more to write even when its value stays the same, so these are set only when one differs.
 _SELDOM = ("status", "due", "owner", "lease_until")
+
+CHECKPOINT = 500
+"""Records of a run after which its snapshot is kept once more: enough to replay within a blink."""
 
 
 def insert_new(dialect: str, table: Table) -> Any:
@@ -64,6 +67,7 @@ class Writer:
         self._insert_runs = compiled(insert(runs))
         self._insert_records = compiled(insert(records))
         self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
+        self._insert_checkpoints = compiled(insert(checkpoints))
         self._consume = compiled(delete(inbox).where(this_message))
 
     def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
@@ -108,6 +112,7 @@ class Writer:
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
                 (self._insert_records, [record_row(record) for c in stored for record in c.records]),
                 (self._insert_blobs, blob_rows(large)),
+                (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
                 (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
             )
             for statement, parameters in work:
@@ -160,6 +165,14 @@ def _refusal(commit: Commit, held: _Row | None) -> LeaseLost | None:
     else:
         return None
     return LeaseLost(f"run {commit.run} {why}")
+
+
+def _checkpoint(commit: Commit) -> _Row | None:
+    """Return the snapshot to keep of a step that passes a multiple of so many records."""
+    seq = commit.expected_seq + len(commit.records)
+    if seq // CHECKPOINT == commit.expected_seq // CHECKPOINT:
+        return None
+    return {"run": commit.run, "seq": seq, "snapshot": commit.snapshot}
 
 
 def _begun(new: NewRun) -> _Row:
