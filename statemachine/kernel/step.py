@@ -88,7 +88,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     """
     draft, name = Draft(definition, snapshot, instant(now), event.hold), event.name
     pending = snapshot.pending
-    if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
+    unmoved = snapshot.status == "pending" and name not in ("cancelled", EDIT)
+    if snapshot.finished or (name == START) != unmoved:
         return draft.refuse(name, "unknown")
     if name == START:
         begun = snapshot._replace(started=draft.now, entered=draft.now)
