@@ -118,16 +118,14 @@ class EventRefused(StateMachineError):
 
 
 class WritesRepeated(StateMachineError):
-    """A fork may make writes again that its parent made; ``writes`` names them."""
+    """A fork may make writes again that its parent made; ``writes`` names them, ``question`` tells of them."""
 
     def __init__(self, run: str, seq: int, writes: Sequence[str]) -> None:
         self.writes = tuple(writes)
         count = f"{len(writes)} writes" if len(writes) > 1 else "a write"
         shown = ", ".join(writes[:5]) + (", …" if writes[5:] else "")
-        super().__init__(
-            f"run {run} made {count} after record {seq} that a fork may make again: {shown}; "
-            "fork with --repeat-writes if that is what you want"
-        )
+        self.question = f"run {run} made {count} after record {seq} that a fork may make again: {shown}."
+        super().__init__(f"{self.question} Fork with --repeat-writes if that is what you want.")
 
 
 class UnknownRun(StateMachineError):

@@ -120,11 +120,13 @@ def send(
 
     Example: statemachine send 3f2a answered text="restart it" by=ann
     """
+    from statemachine.host.given import read_as
+
     stdout()
     given = dict(_pair(text) for text in payload or [])
 
     async def sending(runtime: Runtime) -> RunView:
-        return await runtime.send(run, event, _read_as(runtime.payload_types(run, event), given), by=_user())
+        return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=_user())
 
     _drive(db, as_json, sending)
 
@@ -267,6 +269,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
     """Return the inputs given on the command line, each read as its field's type."""
+    from statemachine.host.given import read_as
+
     given: dict[str, Any] = {}
     plain: dict[str, str] = {}
     for text in texts:
@@ -275,7 +279,7 @@ def _inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
         else:
             name, value = _pair(text)
             plain[name] = value
-    return given | _read_as(definition.types, plain)
+    return given | read_as(definition.types, plain)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -288,18 +292,3 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InvalidInput(f"{path} holds no JSON object")
     return data
-
-
-def _read_as(types_: Any, plain: dict[str, str]) -> dict[str, Any]:
-    """Return text values as what their types want: text as it is, anything else as JSON if it is some."""
-    from statemachine.machine import types
-
-    def read(name: str, value: str) -> Any:
-        if name not in types_ or types.kind(types_[name]) == "str":
-            return value
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-
-    return {name: read(name, value) for name, value in plain.items()}

@@ -31,7 +31,7 @@ def _started(body: Body) -> str:
 def _event(body: Body) -> str:
     by = f" from {body['by']}" if body.get("by") else ""
     if body["name"] == "call.intend":
-        return f"goes on{by}{': ' + body['error'] if 'error' in body else ''}"
+        return f"let go{by.replace('from', 'by')}{': ' + body['error'] if 'error' in body else ''}"
     carried = f" {_short(body['payload'])}" if body.get("payload") else ""
     return f"event {body['name']}{by}{carried}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,16 +48,19 @@ class Breakpoint:
         return {"number": self.number, "where": str(self), "once": self.once}
 
 
-def parse(definition: Definition, words: Sequence[str], number: int, *, once: bool = False) -> Breakpoint:
+_CONDITIONAL = re.compile(r"(?P<place>.*?)(?:^|\s)if\s+(?P<condition>.+)", re.DOTALL)
+
+
+def parse(definition: Definition, text: str, number: int, *, once: bool = False) -> Breakpoint:
     """Return the breakpoint that ``[STATE | on EVENT | call TOOL] [if EXPRESSION]`` describes.
 
     Raises:
         InvalidInput: It describes none, or names what the machine does not have.
         InvalidExpression: The expression is misspelt or ill-typed.
     """
-    place = list(words[: words.index("if")] if "if" in words else words)
-    condition = compile_guard(definition, " ".join(words[len(place) + 1 :])) if "if" in words else None
-    match place:
+    found = _CONDITIONAL.fullmatch(text.strip())
+    condition = compile_guard(definition, found["condition"]) if found else None
+    match (found["place"] if found else text).split():
         case [] if condition is not None:
             return Breakpoint(number, condition=condition, once=once)
         case ["on", event]:
@@ -74,13 +77,8 @@ def parse(definition: Definition, words: Sequence[str], number: int, *, once: bo
 
 def _one_of(what: str, name: str, known: Any) -> str:
     if name not in known:
-        raise InvalidInput(f"{definition_lacks(what, name)}{suggest(name, known)}")
+        raise InvalidInput(f"the machine has no {what} `{name}`{suggest(name, known)}")
     return name
-
-
-def definition_lacks(what: str, name: str) -> str:
-    """Return that the machine has no such thing."""
-    return f"the machine has no {what} `{name}`"
 
 
 class Breakpoints:
@@ -91,9 +89,9 @@ class Breakpoints:
         self._numbers = 0
         self._held: set[int] = set()
 
-    def add(self, definition: Definition, words: Sequence[str], *, once: bool = False) -> Breakpoint:
-        """Add what :func:`parse` makes of some words."""
-        made = parse(definition, words, self._numbers + 1, once=once)
+    def add(self, definition: Definition, text: str, *, once: bool = False) -> Breakpoint:
+        """Add what :func:`parse` makes of a text."""
+        made = parse(definition, text, self._numbers + 1, once=once)
         self._numbers += 1
         self.all.append(made)
         return made

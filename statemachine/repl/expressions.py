@@ -31,6 +31,14 @@ def compile_guard(definition: Definition, text: str) -> Guard:
         raise _pointing(text, error) from None
 
 
+def checked(definition: Definition, text: str) -> None:
+    """Raise InvalidExpression if an expression is misspelt or ill-typed; its value may not be known yet."""
+    try:
+        scope_of(definition).expression(text)
+    except InvalidExpression as error:
+        raise _pointing(text, error) from None
+
+
 def value_of(definition: Definition, snapshot: Snapshot, now: float, text: str) -> Any:
     """Return the value of an expression over a run as it is.
 
