@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import declare, doctor, draw, drive, look, many
+from statemachine.cli import declare, doctor, draw, drive, look, many, repl
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -35,6 +35,8 @@ for command in (
     drive.send,
     drive.cancel,
     drive.resolve,
+    repl.repl,
+    repl.fork,
     look.runs,
     look.status,
     look.explain,

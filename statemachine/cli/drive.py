@@ -62,7 +62,6 @@ def run(
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…"
     """
     from statemachine.cli import many
-    from statemachine.kernel.inputs import checked_inputs
     from statemachine.machine.load import load
 
     if times is not None and lines is not None:
@@ -73,7 +72,7 @@ def run(
         )
     stdout()
     definition = load(file)
-    given = _inputs(definition, inputs or [])
+    given = given_inputs(definition, inputs or [])
     if times is None and lines is None and not detach:
         _drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
     if lines is not None:
@@ -126,7 +125,7 @@ def send(
     given = dict(_pair(text) for text in payload or [])
 
     async def sending(runtime: Runtime) -> RunView:
-        return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=_user())
+        return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=user())
 
     _drive(db, as_json, sending)
 
@@ -137,7 +136,7 @@ def cancel(run: RunId, db: Db = None, as_json: Json = False) -> None:
     Example: statemachine cancel 3f2a
     """
     stdout()
-    _drive(db, as_json, lambda runtime: runtime.cancel(run, by=_user()), cancelled_is_success=True)
+    _drive(db, as_json, lambda runtime: runtime.cancel(run, by=user()), cancelled_is_success=True)
 
 
 def resolve(
@@ -160,7 +159,7 @@ def resolve(
         given = json.loads(output) if output is not None else None
     except ValueError as error:
         raise InvalidInput(f"--output is not JSON: {error}") from None
-    _drive(db, as_json, lambda runtime: runtime.resolve(run, happened, given, by=_user()))
+    _drive(db, as_json, lambda runtime: runtime.resolve(run, happened, given, by=user()))
 
 
 def _drive(
@@ -253,7 +252,8 @@ def _tell(view: RunView) -> None:
         say(f"go on with: statemachine resume {view.run}")
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who calls the program; empty where nobody can tell."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -267,7 +267,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
+def given_inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
     """Return the inputs given on the command line, each read as its field's type."""
     from statemachine.host.given import read_as
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from statemachine.errors import InvalidInput
-from statemachine.kernel import PendingCall, Snapshot, Step
+from statemachine.kernel import Snapshot, Step
 from statemachine.machine.definition import Definition, event_names
 from statemachine.machine.expressions import Guard
 from statemachine.machine.references import suggest
@@ -132,16 +132,14 @@ class Breakpoints:
                 found = found or point
         return self._hit(found)
 
-    def before(
-        self, definition: Definition, snapshot: Snapshot, call: PendingCall, now: float
-    ) -> Breakpoint | None:
+    def before(self, definition: Definition, snapshot: Snapshot, tool: str, now: float) -> Breakpoint | None:
         """Return the first breakpoint that a call which is about to be made hits."""
         return self._hit(
             next(
                 (
                     b
                     for b in self.all
-                    if b.tool == call.tool and (b.condition is None or _holds(b, definition, snapshot, now))
+                    if b.tool == tool and (b.condition is None or _holds(b, definition, snapshot, now))
                 ),
                 None,
             )

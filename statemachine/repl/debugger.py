@@ -23,9 +23,11 @@ from statemachine.host.view import RunView, restore, view_of
 from statemachine.kernel import (
     EDIT,
     FINISH,
+    FORK,
     INTEND,
     START,
     Event,
+    Immediate,
     PendingCall,
     Snapshot,
     Step,
@@ -134,10 +136,12 @@ class Debugger:
         definition = definition_of(machine)
         made = queue(definition, new_run(), absolute(definition, inputs or {}), self.runtime.clock.now())
         head = await self.runtime.begin(definition, made, self.runtime.owner)
-        self.file = Path(machine) if isinstance(machine, str | Path) else None
+        self.file = Path(machine) if isinstance(machine, str | Path) else self.file
         self._attach(Driver(self.runtime, definition, made.snapshot, head, 1), made.at)
         begun = step(definition, made.snapshot, Event(START, hold=True), self.runtime.clock.now())
-        await self._take(begun)
+        await self._mover().take(begun)
+        self._last = begun
+        await self._look_ahead()
         return self.view()
 
     async def open(self, run: str) -> RunView:
@@ -267,17 +271,15 @@ class Debugger:
 
     async def step(self) -> Stop:
         """Take one transition: make the call that is about to be made, and go where its outcome leads."""
-        return await self._go(
-            lambda made, call: "step" if made is not None and made.receipt.target else None, True
-        )
+        return await self._go(lambda made: "step" if made.receipt.target else None, True)
 
     async def next(self) -> Stop:
         """Go on to the next call."""
-        return await self._go(lambda made, call: None, True)
+        return await self._go(lambda made: None, True)
 
     async def proceed(self) -> Stop:
         """Go on until a breakpoint, the end, or a wait for what only others can give."""
-        return await self._go(lambda made, call: None, False)
+        return await self._go(lambda made: None, False)
 
     async def until(self, name: str) -> Stop:
         """Go on until a state is entered, or an event is taken.
@@ -290,12 +292,7 @@ class Debugger:
         if name not in known:
             raise InvalidInput(f"the machine has no state and no event `{name}`{suggest(name, known)}")
         return await self._go(
-            lambda made, call: (
-                "until"
-                if made is not None
-                and (made.receipt.target == name or name in event_names(made.receipt.event))
-                else None
-            ),
+            lambda made: "until" if name in (made.receipt.target, *event_names(made.receipt.event)) else None,
             False,
         )
 
@@ -303,9 +300,7 @@ class Debugger:
         """Stop at the next safe point."""
         self.runtime.stop()
 
-    async def _go(
-        self, done: Callable[[Step | None, PendingCall | None], Why | None], at_calls: bool
-    ) -> Stop:
+    async def _go(self, done: Callable[[Step], Why | None], at_calls: bool) -> Stop:
         """Go on until ``done`` says why to stop, a call is about to be made, or the run cannot go on."""
         if self._past is not None:
             return self._play(done, at_calls)
@@ -323,14 +318,14 @@ class Debugger:
                 event, handled = self._next
                 made = step(self.definition, driver.snapshot, event, driver.now())
                 if made.call is not None and not self._same(event, shown) and not self._must(event):
-                    hit = self.breakpoints.before(self.definition, driver.snapshot, made.call, self.now)
+                    hit = self.breakpoints.before(self.definition, driver.snapshot, made.call.tool, self.now)
                     if hit or at_calls or self.runtime.stopping.is_set():
                         return self._stop("breakpoint" if hit else "call", str(hit or made.call.tool), steps)
                 shown, self._next, steps = None, None, steps + 1
                 await driver.take(made, handled)
                 self._saw(made)
                 hit = self.breakpoints.after(self.definition, made)
-                why = done(made, made.call)
+                why = done(made)
                 if hit or why or (self.runtime.stopping.is_set() and driver.call is None):
                     await self._look_ahead()
                     kind: Why = "breakpoint" if hit else why or "interrupted"
@@ -504,8 +499,9 @@ class Debugger:
         """Go back so many steps; nothing is called, and the run stays as it is."""
         here, gone = self.last, 0
         while gone < steps and here is not None and (before := self.history.before(here)) is not None:
-            here, gone = before, gone + 1
-        if here is not None and gone:
+            here = before
+            gone += _stops(here)
+        if here is not None and here is not self.last:
             self._past = here
         return self._stop("step" if gone == steps else "start", "", gone)
 
@@ -525,7 +521,7 @@ class Debugger:
         present = self.runtime.store.load(self.run).seq if self._driver is None else self._driver.snapshot.seq
         return None if made.snapshot.seq >= present else made
 
-    def _play(self, done: Callable[[Step | None, PendingCall | None], Why | None], at_calls: bool) -> Stop:
+    def _play(self, done: Callable[[Step], Why | None], at_calls: bool) -> Stop:
         """Go on in the recording: answers come from the journal, and nothing is called."""
         steps = 0
         assert self._past is not None
@@ -538,14 +534,21 @@ class Debugger:
                 self.observer(self.definition, made, made.at)
             self._past = self._unless_present(made)
             hit = self.breakpoints.after(self.definition, made)
-            if hit is None and made.call is not None:
-                hit = self.breakpoints.before(self.definition, made.snapshot, made.call, made.at)
-            why = done(made, made.call) or ("call" if at_calls and made.call is not None else None)
+            tool = self._calls(made)
+            if hit is None and tool is not None:
+                hit = self.breakpoints.before(self.definition, made.snapshot, tool, made.at)
+            why = done(made) or ("call" if at_calls and tool is not None else None)
             if (hit or why) and self._past is not None:
                 return self._stop(
                     "breakpoint" if hit else why or "step", f"{hit.number}: {hit}" if hit else "", steps
                 )
         return self._stop("present", "", steps)
+
+    def _calls(self, made: Step) -> str | None:
+        """Return the tool that a run was about to call after a recorded step."""
+        if made.snapshot.pending == Immediate(INTEND):
+            return self.definition.actions[made.snapshot.state].tool
+        return made.call.tool if made.call is not None and made.receipt.event != INTEND else None
 
     async def fork(self, seq: int | None = None, *, repeat_writes: bool = False) -> RunView:
         """Make a new run that goes on from a record, or from where the debugger is, and step that one.
@@ -563,6 +566,11 @@ class Debugger:
         self._last = made
         await self._look_ahead()
         return self.view()
+
+
+def _stops(made: Step) -> bool:
+    """Return whether going back stops after a step: where a state was entered, or something done by hand."""
+    return made.receipt.target is not None or made.receipt.event in (EDIT, FORK, "queue")
 
 
 def _user() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statemachine.repl import asking, moving
+from statemachine.repl import asking, moving, scripting, showing
 from statemachine.repl.session import Verb
 
 VERBS = (
@@ -16,13 +16,13 @@ VERBS = (
     Verb(
         "break", "b", "[STATE | on EVENT | call TOOL] [if EXPRESSION]",
         "Stop in a state, after an event, before a call, or when something becomes true.",
-        "break diagnose if attempts.retry > 2", asking.add_break, ("state", "break"),
+        "break diagnose if attempts.retry > 2", showing.add_break, ("state", "break"),
     ),
-    Verb("tbreak", "t", "as `break`", "Stop there once.", "tbreak call apply", asking.add_tbreak, ("state", "break")),
-    Verb("delete", "d", "[N]", "Remove a breakpoint, or all.", "delete 2", asking.delete),
+    Verb("tbreak", "t", "as `break`", "Stop there once.", "tbreak call apply", showing.add_tbreak, ("state", "break")),
+    Verb("delete", "d", "[N]", "Remove a breakpoint, or all.", "delete 2", showing.delete),
     Verb(
         "info", "i", "states | breaks | limits | tools | fields",
-        "Tell of the machine, and how much of it is used.", "info limits", asking.info, ("info",),
+        "Tell of the machine, and how much of it is used.", "info limits", showing.info, ("info",),
     ),
     Verb("where", "w", "[N]", "Tell the path: order, time, attempts; loops are summarised.", "where", asking.where),
     Verb(
@@ -71,14 +71,14 @@ VERBS = (
     Verb("calls", "", "[N]", "Tell the calls that were made.", "calls", asking.calls),
     Verb(
         "diagram", "", "[FILE]", "Draw the machine with the state marked, or write a picture.", "diagram run.svg",
-        asking.diagram, ("file",),
+        showing.diagram, ("file",),
     ),
     Verb(
-        "list", "l", "[STATE]", "Show the machine's source with an arrow.", "list retry", asking.source, ("state",)
+        "list", "l", "[STATE]", "Show the machine's source with an arrow.", "list retry", showing.source, ("state",)
     ),
     Verb("explain", "", "", "Tell what the run did, and what to do now.", "explain", asking.explain),
-    Verb("save", "", "FILE", "Write the lines of this session to a file.", "save session.txt", asking.save, ("file",)),
-    Verb("source", "", "FILE", "Do the lines of a file.", "source session.txt", asking.run_file, ("file",)),
-    Verb("help", "h", "[VERB]", "Tell of all verbs, or of one with an example.", "help break", asking.help_, ("verb",)),
-    Verb("quit", "q", "", "Leave; the run stays resumable.", "quit", asking.quit_),
+    Verb("save", "", "FILE", "Write the lines of this session to a file.", "save session.txt", scripting.save, ("file",)),
+    Verb("source", "", "FILE", "Do the lines of a file.", "source session.txt", scripting.run_file, ("file",)),
+    Verb("help", "h", "[VERB]", "Tell of all verbs, or of one with an example.", "help break", scripting.help_, ("verb",)),
+    Verb("quit", "q", "", "Leave; the run stays resumable.", "quit", scripting.quit_),
 )  # fmt: skip
