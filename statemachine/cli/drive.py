@@ -62,6 +62,7 @@ def run(
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…"
     """
     from statemachine.cli import many
+    from statemachine.kernel.inputs import checked_inputs
     from statemachine.machine.load import load
 
     if times is not None and lines is not None:
