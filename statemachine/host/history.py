@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from statemachine.errors import EventRefused
+from statemachine.host.standing import ledger_of
 from statemachine.journal import decode
 from statemachine.journal.replay import Written, retrace
 from statemachine.kernel import Snapshot, Step
@@ -66,7 +67,11 @@ class History:
             text = self.store.checkpoint(self.run, after) if after else None
             before: Any = None if text is None else decode(text, self.store.blob)
             start = None if before is None else Snapshot.from_data(before)
-            found = list(retrace(self.definition, self.run, self._written(after, until), start))
+            written = list(self._written(after, until))
+            ledger = None
+            if after and any(kind == "rolled_back" or "undoes" in body for _, _, kind, body in written):
+                ledger = ledger_of(self.store, self.definition, self.run, after)
+            found = list(retrace(self.definition, self.run, written, start, ledger))
             self._stretches[after, until] = found
             while len(self._stretches) > _KEPT:
                 del self._stretches[next(iter(self._stretches))]

@@ -16,6 +16,8 @@ from statemachine.kernel import (
     RESOLVE,
     START,
     Event,
+    Immediate,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -97,7 +99,11 @@ def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conf
 
 
 def retrace(
-    definition: Definition, run: str, records: Iterable[Written], after: Snapshot | None = None
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    after: Snapshot | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
@@ -106,14 +112,16 @@ def retrace(
         run: Id of the run.
         records: Its records, from its first or from the one after ``after``; bodies as plain JSON data.
         after: The run as it was at the end of a step; None begins with the run.
+        ledger: What the records up to ``after`` tell of the run's writes, if it rolls back later.
 
     Raises:
         Deviates: A record is not what the machine would have written.
     """
     written, at, snapshot = list(records), 0, after
     passed = after.seq if after else 0
+    ledger = Ledger(definition) if ledger is None else ledger
     while at < len(written):
-        made = _step(definition, run, snapshot, written, at)
+        made = _step(definition, run, snapshot, written, at, ledger)
         for offset, entry in enumerate(made.entries):
             _compare(
                 made,
@@ -121,12 +129,19 @@ def retrace(
                 passed + at + offset + 1,
                 written[at + offset] if at + offset < len(written) else None,
             )
+        for kind, body in made.entries:
+            ledger.add(kind, body)
         yield made
         at, snapshot = at + len(made.entries), made.snapshot
 
 
 def _step(
-    definition: Definition, run: str, snapshot: Snapshot | None, written: list[Written], at: int
+    definition: Definition,
+    run: str,
+    snapshot: Snapshot | None,
+    written: list[Written],
+    at: int,
+    ledger: Ledger,
 ) -> Step:
     """Return the step that begins with the record at a place."""
     _, now, kind, body = written[at]
@@ -135,7 +150,7 @@ def _step(
     try:
         if snapshot is None:
             made = _first(definition, run, now, body) if kind == "run_started" else None
-        elif (event := _event(snapshot, written, at)) is not None:
+        elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, replace(event, hold=_held(written, at)), now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
@@ -163,11 +178,13 @@ def _held(written: list[Written], at: int) -> bool:
     return moved.get("held") is True
 
 
-def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
+def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) -> Event | None:
     """Return the event that made the record at a place: the first of its step."""
     _, _, kind, body = written[at]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
+    if snapshot.rollback is not None and isinstance(pending, Immediate):
+        return ledger.next()
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
@@ -176,7 +193,7 @@ def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
-            payload = {"happened": body["happened"]}
+            payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])

@@ -11,12 +11,14 @@ from statemachine.kernel.events import (
     RECOVER,
     RESOLVE,
     START,
+    UNDO_NEXT,
     Entry,
     Event,
     Step,
 )
+from statemachine.kernel.ledger import Ledger
 from statemachine.kernel.receipt import Candidate, Receipt
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source, Timer
+from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Snapshot, Source, Timer
 from statemachine.kernel.step import queue, start, step
 
 __all__ = [
@@ -28,12 +30,15 @@ __all__ = [
     "RECOVER",
     "RESOLVE",
     "START",
+    "UNDO_NEXT",
     "Candidate",
     "Entry",
     "Event",
     "Immediate",
+    "Ledger",
     "PendingCall",
     "Receipt",
+    "Rollback",
     "Snapshot",
     "Source",
     "Step",

@@ -100,10 +100,14 @@ def fork(
         by: Who forks.
 
     Raises:
-        EventRefused: The other run had ended there.
+        EventRefused: The other run had ended there, or was rolling back.
     """
     if parent.finished:
         raise EventRefused(f"run {parent.run} has ended at record {parent.seq}; fork it off an earlier one")
+    if parent.rollback is not None:
+        raise EventRefused(
+            f"run {parent.run} was rolling back at record {parent.seq}; fork it off another one"
+        )
     now = instant(now)
     passed, pending = now - at, parent.pending
     if isinstance(pending, PendingCall):

@@ -59,6 +59,7 @@ class Draft:
         "pending",
         "recent",
         "result",
+        "rollback",
         "sources",
         "state",
         "status",
@@ -98,6 +99,7 @@ class Draft:
         self.result = before.output
         self.recent = before.recent
         self.watched = before.watched
+        self.rollback = before.rollback
         self.edited = before.edited
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -184,6 +186,7 @@ class Draft:
             self.result,
             self.recent,
             self.watched,
+            self.rollback,
             self.edited,
             before.parent,
         )

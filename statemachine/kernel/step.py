@@ -11,11 +11,23 @@ from statemachine.kernel.calls import about_call
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, EDIT, FINISH, INTEND, RECOVER, RESOLVE, START, Event, Step
+from statemachine.kernel.events import (
+    AGAIN,
+    EDIT,
+    FINISH,
+    INTEND,
+    RECOVER,
+    RESOLVE,
+    START,
+    UNDO_NEXT,
+    Event,
+    Step,
+)
 from statemachine.kernel.inputs import checked_inputs
+from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, STUCK, Definition
+from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition
 from statemachine.machine.model import OPERATOR
 
 _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK))
@@ -87,7 +99,9 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     that time raises are taken when they are due (see :func:`due`), and refused before.
     """
     draft, name = Draft(definition, snapshot, instant(now), event.hold), event.name
-    pending = snapshot.pending
+    pending, rollback = snapshot.pending, snapshot.rollback
+    if name == UNDO and snapshot.finished:
+        return demanded(draft, event)
     unmoved = snapshot.status == "pending" and name not in ("cancelled", EDIT)
     if snapshot.finished or (name == START) != unmoved:
         return draft.refuse(name, "unknown")
@@ -100,6 +114,10 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         if not isinstance(pending, PendingCall) or pending.key != event.key:
             return draft.refuse(name, "unknown")
         return about_call(draft, pending, event)
+    if rollback is not None:
+        if name == UNDO_NEXT and isinstance(pending, Immediate):
+            return undo_next(draft, rollback, event)
+        return draft.refuse(name, "denied")
     if name == INTEND:
         return released(draft, event.by)
     if name == EDIT:
@@ -114,6 +132,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     if name == "cancelled":
         draft.add("event", {"name": name, "by": event.by})
         return cancel(draft, event.by)
+    if name == UNDO:
+        return demanded(draft, event)
     if name not in definition.payloads:
         return draft.refuse(name, "unknown")
     draft.add("event", {"name": name, "payload": dict(event.payload), "by": event.by})

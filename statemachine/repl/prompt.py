@@ -182,7 +182,8 @@ def _terminal(session: Session, out: TextIO) -> Line:
 
     async def ask(question: str) -> bool:
         try:
-            return (await yes.prompt_async(f"{question} [y/N] ")).strip().lower() in ("y", "yes")
+            told: str = await yes.prompt_async(f"{question} [y/N] ")
+            return told.strip().lower() in ("y", "yes")
         except (KeyboardInterrupt, EOFError):
             return False
 

@@ -18,7 +18,7 @@ from statemachine.machine.model import FailureClass, Tool
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.signature import Signature
 from statemachine.machine.types import adapter
-from statemachine.tools.classify import classify
+from statemachine.tools.classify import classify, spoken
 from statemachine.tools.output import LARGEST_OUTPUT, broken, checked
 
 _STOPPING = 1.0
@@ -149,4 +149,6 @@ def _failed(command: str, status: int, errors: bytes, tool: Tool) -> Failure:
         mapped = tool.failures.get(name)
         return Failure(mapped or "unknown", f"`{command}` was ended by {name}{said}")
     mapped = tool.failures.get(str(status)) or _EXITS.get(status)
+    if mapped is None and lines:
+        mapped = spoken(lines[-1], tool, printed=True)
     return Failure(mapped or "unknown", f"`{command}` ended with status {status}{said}")

@@ -55,6 +55,7 @@ class Order:
         lease: Seconds that its leases last.
         mutant: What is broken in this process on purpose; empty for nothing.
         wait: Whether to wait, before anything else, until ``go`` is in the folder.
+        skew: Seconds by which its clock is fast.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Order:
     lease: float = 30.0
     mutant: str = ""
     wait: bool = False
+    skew: float = 0.0
 
 
 class Points:
@@ -143,6 +145,7 @@ def obey(order: Order) -> None:
         time.sleep(0.005)
     world = worlds.enter(World(order.folder))
     runtime.LEASE = order.lease
+    world.time = lambda: time.time() + order.skew
     world.reached = Points(order.point, order.signal, world.folder / "points.txt").reached
     try:
         if order.do == "judge":
@@ -168,7 +171,7 @@ def wrong(world: World, code: int, *right: int) -> list[str]:
 
 
 async def _start(world: World, order: Order) -> None:
-    async with Runtime(world.db) as host:
+    async with Runtime(world.db, clock=world) as host:
         starts = [host.start(world.machine, {"laps": order.laps}) for _ in range(order.runs)]
         for result in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
@@ -176,7 +179,7 @@ async def _start(world: World, order: Order) -> None:
 
 
 async def _resume(world: World, order: Order) -> None:
-    async with Runtime(world.db, create=False) as host:
+    async with Runtime(world.db, create=False, clock=world) as host:
         await _resume_all(host)
 
 
@@ -188,7 +191,7 @@ async def _resume_all(host: Runtime) -> None:
 
 async def _work(world: World, order: Order) -> None:
     await _start(world, order)
-    async with Runtime(world.db) as host:
+    async with Runtime(world.db, clock=world) as host:
         while not all(host.status(run).waiting.startswith(_DECISION) for run in host.store.unfinished()):
             await _resume_all(host)
             await asyncio.sleep(random.uniform(0.2, 0.6))

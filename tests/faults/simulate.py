@@ -8,9 +8,10 @@ import random
 import selectors
 import signal
 import tempfile
+import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -25,6 +26,7 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import Definition
 from statemachine.machine.load import load
 from statemachine.store import Store
+from statemachine.tools import python
 from tests.faults import world as worlds
 from tests.faults.mutants import broken
 from tests.faults.process import check, context, new_world, settle, watched
@@ -93,6 +95,8 @@ class Simulation:
         self.world = worlds.enter(new_world(folder))
         self.world.time = lambda: 1e9 + self.loop.elapsed + self.jumped
         self.world.reached = self.reached
+        self.world.rest = self.rest
+        self.resting, self.over = threading.Event(), threading.Event()
         if jumps is None:
             self.world.trouble = self.trouble
         self.jumped, self.crash_at, self.dead = 0.0, 0, False
@@ -138,6 +142,26 @@ class Simulation:
         self.fired[f"clock {'back' if seconds < 0 else 'forward'}" + (f" {point}" if self.jumps else "")] += 1
         self.jumped += seconds
 
+    def rest(self, seconds: float) -> None:
+        """Be a thread that nobody waits for any more; all of them end with the world."""
+        self.resting.set()
+        self.over.wait()
+        raise Crash
+
+    def _in_step(self, in_thread: Callable[..., Any]) -> Callable[..., Any]:
+        """Let the loop, and so time, stand still until a tool's thread has ended or rests: a seed then repeats."""
+
+        def started(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+            others = set(threading.enumerate())
+            self.resting.clear()
+            future = in_thread(function, arguments)
+            for thread in set(threading.enumerate()) - others:
+                while thread.is_alive() and not self.resting.is_set():
+                    thread.join(0.001)
+            return future
+
+        return started
+
     def trouble(self, tool: str, call: Call | None) -> Trouble:
         """Return what goes wrong with a call."""
         troubles: tuple[Trouble, ...] = ("fails", "refused", "broken", "late", "hangs", "acted", "unsent")
@@ -174,8 +198,9 @@ class Simulation:
         for name in _WRITING:
             setattr(Store, name, failing(name))
         names = patch.object(runtime.secrets, "token_hex", lambda size: self.random.randbytes(size).hex())
+        threads = patch.object(python, "_in_thread", self._in_step(python._in_thread))
         try:
-            with names:  # jitter depends on a run's name
+            with names, threads:  # jitter depends on a run's name
                 yield
         finally:
             runtime.is_dead, driver._POLL = dead, poll
@@ -213,7 +238,8 @@ class Simulation:
         async with Runtime(self.world.db, clock=self.world) as host:
             self.alive.add(host.owner)
             self.owners[host.store] = host.owner
-            runs = [host.start(_loaded(machine()), {"laps": 1}) for _ in range(start)]
+            laps = {"laps": 1 if self.jumps else self.random.choice((1, 1, 1, 2))}
+            runs = [host.start(_loaded(machine()), laps) for _ in range(start)]
             for result in await asyncio.gather(*runs, return_exceptions=True):
                 self._expected(result)
             async for outcome in host.resume_all():
@@ -228,12 +254,13 @@ class Simulation:
             raise result
 
     async def _someone(self, host: Runtime) -> None:
-        """Let a person cancel a run, at times."""
-        for run in host.store.unfinished():
+        """Let a person cancel a run, or roll it back, at times."""
+        for run in [run.id for run in host.store.runs()]:
             if self.random.random() < 0.1:
-                self.fired["cancel"] += 1
+                demand = self.random.choice((host.cancel, host.undo))
+                self.fired[demand.__name__] += 1
                 with contextlib.suppress(StoreUnusable, LeaseLost, EventRefused):
-                    await host.cancel(run, by=worlds.PERSON)
+                    await demand(run, by=worlds.PERSON)
 
     async def processes(self, start: int) -> None:
         """Be one process or, at times, two at once; the second comes when the first one's leases may have lapsed."""
@@ -255,6 +282,7 @@ class Simulation:
                 found += self._settle(mutant)
         finally:
             self.loop.close()
+            self.over.set()
         return found
 
     def _settle(self, mutant: str) -> list[str]:

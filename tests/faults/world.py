@@ -35,12 +35,14 @@ class Effect:
         contract: What its declaration says besides the function, as YAML.
         unsafe: Whether doing it twice does harm.
         troubles: What goes wrong, by the call's attempt, when nobody says otherwise.
+        threaded: Whether the tool is a plain function, which runs in a thread and cannot be cancelled.
     """
 
     name: str
     contract: str
     unsafe: bool = False
     troubles: tuple[Trouble, ...] = ()
+    threaded: bool = False
 
 
 _RETRY = "retry: {{{}: {{max: 3, initial: 10ms, factor: 2, cap: 1s}}}}"
@@ -57,16 +59,28 @@ EFFECTS = (
     Effect("slow", _WRITE + "true, timeout: 30ms, " + _RETRY.format("timeout"), False, ("late",)),
     Effect("late", _WRITE + "false, timeout: 30ms, probe: happened", True, ("late",)),
     Effect("lost", _WRITE + "false, timeout: 30ms, " + _RETRY.format("timeout"), True, ("late", "hangs")),
+    Effect("block", _WRITE + "false, timeout: 700ms", unsafe=True, threaded=True),
+    Effect("overrun", _WRITE + "false, timeout: 30ms, probe: happened", True, ("late",), threaded=True),
 )
-BY_NAME = {effect.name: effect for effect in EFFECTS}
+# What undoes two of the effects: they are called by a roll back, and by no state.
+UNDOES = {
+    "put": Effect("take", _WRITE + "true, timeout: 700ms, " + _RETRY.format("transient"), False, ("fails",)),
+    "ship": Effect("recall", _WRITE + "false, timeout: 700ms, probe: happened", unsafe=True),
+    "pay": Effect("refund", _WRITE + "false, timeout: 700ms", unsafe=True),
+}
+BY_NAME = {effect.name: effect for effect in (*EFFECTS, *UNDOES.values())}
 
 
 def machine(effects: tuple[Effect, ...] = EFFECTS) -> str:
-    """Return a machine that has each effect in turn, then waits for time, as often as its input ``laps`` says."""
+    """Return a machine that has each effect in turn, then waits for time, as often as its input ``laps`` says.
+
+    At the end what can be undone is, unless its input ``regrets`` is false.
+    """
     names = [effect.name for effect in effects]
     tools = "\n".join(
-        f'  {effect.name}: {{python: "tests.faults.world:tools.{effect.name}", {effect.contract}}}'
-        for effect in effects
+        f'  {effect.name}: {{python: "tests.faults.world:tools.{effect.name}", {effect.contract}'
+        + (f", undo: {UNDOES[effect.name].name}}}" if effect.name in UNDOES else "}")
+        for effect in (*effects, *(UNDOES[name] for name in names if name in UNDOES))
     )
     states = "\n".join(
         f"  {name}: {{do: {name}, save: {name}, on: {{done: {after}, failed: fail}}}}"
@@ -78,18 +92,23 @@ machine: effects
 version: "1"
 context:
   laps: {{type: int, owner: operator, default: 1}}
+  regrets: {{type: bool, owner: operator, default: true}}
 {context}
 tools:
 {tools}
   happened: {{python: "tests.faults.world:happened", effect: read, timeout: 700ms}}
 initial: {names[0]}
 states:
-{states}
+{states.replace("{", "{attempts: 9, exhausted: fail, ", 1)}
   rest: {{wait: 10ms, on: {{elapsed: lap}}}}
   lap:
     attempts: 9
     exhausted: fail
-    always: [{{to: complete, when: "attempts.lap >= laps"}}, {{to: {names[0]}}}]
+    always:
+      - {{to: {names[0]}, when: "attempts.lap < laps"}}
+      - {{to: back, when: regrets}}
+      - {{to: complete}}
+  back: {{undo: all, on: {{done: complete, partial: complete, failed: fail}}}}
   complete: {{final: succeeded}}
   fail: {{final: failed}}
 """
@@ -123,12 +142,14 @@ class World:
         folder: The folder.
         trouble: What goes wrong with a call of a tool; None for the effects' own troubles.
         reached: Told of each point at which a fault may strike.
+        rest: What lets a thread pass so many seconds.
         time: What tells the time in seconds.
     """
 
     folder: Path
     trouble: Callable[[str, Call | None], Trouble] | None = None
     reached: Callable[[str], None] = lambda point: None
+    rest: Callable[[float], None] = time.sleep
     time: Callable[[], float] = time.time
 
     def now(self) -> float:
@@ -206,30 +227,41 @@ def _trouble(tool: str, call: Call) -> Trouble:
     return troubles[call.attempt - 1] if call.attempt <= len(troubles) else ""
 
 
-def _tool(name: str) -> Callable[[Call], object]:
+def _touch(name: str, call: Call) -> Trouble:
+    """Touch the world as a call of a tool does; return what is still to go wrong after that."""
+    trouble = _trouble(name, call)
+    if trouble == "fails":
+        raise ConnectionResetError("the connection was reset before anything was sent")
+    if trouble == "refused":
+        raise PermissionError(13, "not for you")
+    if trouble == "unsent":
+        raise ToolFailure("in_doubt", "no answer, and no word on whether it was received")
+    if trouble != "hangs":
+        current.reached(f"before {name}")
+        current.act(name, call)
+        current.reached(f"after {name}")
+    if trouble == "acted":
+        raise ToolFailure("in_doubt", "no answer, and no word on whether it was received")
+    return trouble
+
+
+def _tool(effect: Effect) -> Callable[[Call], object]:
     async def tool(call: Call) -> int:
-        trouble = _trouble(name, call)
-        if trouble == "fails":
-            raise ConnectionResetError("the connection was reset before anything was sent")
-        if trouble == "refused":
-            raise PermissionError(13, "not for you")
-        if trouble == "unsent":
-            raise ToolFailure("in_doubt", "no answer, and no word on whether it was received")
-        if trouble != "hangs":
-            current.reached(f"before {name}")
-            current.act(name, call)
-            current.reached(f"after {name}")
-        if trouble == "acted":
-            raise ToolFailure("in_doubt", "no answer, and no word on whether it was received")
+        trouble = _touch(effect.name, call)
         if trouble in ("late", "hangs"):
             await asyncio.sleep(3600)
         return "nonsense" if trouble == "broken" else call.seq  # type: ignore[return-value]
 
-    tool.__name__ = name
-    return tool
+    def threaded(call: Call) -> int:
+        trouble = _touch(effect.name, call)
+        if trouble in ("late", "hangs"):
+            current.rest(3600)
+        return "nonsense" if trouble == "broken" else call.seq  # type: ignore[return-value]
+
+    return threaded if effect.threaded else tool
 
 
-tools = SimpleNamespace(**{effect.name: _tool(effect.name) for effect in EFFECTS})
+tools = SimpleNamespace(**{effect.name: _tool(effect) for effect in BY_NAME.values()})
 
 
 async def happened(key: str) -> bool:

@@ -63,6 +63,9 @@ def test_an_input_is_never_read_by_a_shell(tmp_path: Path, nasty: str) -> None:
         ("sh -c 'echo broken >&2; exit 4'", {}, "unknown", "status 4: broken"),
         ("sh -c 'exit 4'", {"4": "stale_data"}, "stale_data", "status 4"),
         ("sh -c 'exit 75'", {}, "transient", "status 75"),
+        ("cat no-such-file", {}, "data_error", "No such file"),
+        ("sh -c 'echo cp: x: No space left on device >&2; exit 1'", {}, "fatal", "No space"),
+        ("sh -c 'echo nc: connection refused: unauthorized >&2; exit 1'", {}, "unknown", "refused"),
         ("sh -c 'kill -SEGV $$'", {}, "unknown", "SIGSEGV"),
         ("no-such-program-here", {}, "fatal", "not installed"),
     ],
@@ -70,7 +73,7 @@ def test_an_input_is_never_read_by_a_shell(tmp_path: Path, nasty: str) -> None:
 def test_a_status_is_a_failure_of_one_class(
     tmp_path: Path, command: str, failures: dict[str, str], failure: str, says: str
 ) -> None:
-    """By the tool's mapping, then sysexits.h; the last line of standard error is the message."""
+    """By the tool's mapping, then sysexits.h, then a code in the last line of standard error, which is the message."""
     outcome = run(tmp_path, command, failures=failures)
     assert outcome.failure is not None
     assert outcome.failure.failure == failure
