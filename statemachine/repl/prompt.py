@@ -147,7 +147,7 @@ def _greeting(debugger: Debugger) -> str:
 
 def _piped(console: Console) -> Line:
     async def lines(prompt: str) -> str:
-        line = await asyncio.to_thread(sys.stdin.readline)
+        line: str = await asyncio.to_thread(sys.stdin.readline)
         if not line:
             raise EOFError
         # With the prompt, what was said stands where it was said.
