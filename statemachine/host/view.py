@@ -37,6 +37,8 @@ class RunView:
         pending: The call that is under way or in doubt.
         context: Its context.
         output: Its output, once it has ended.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that it was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -59,6 +61,8 @@ class RunView:
     pending: Mapping[str, Any] | None
     context: Mapping[str, Any]
     output: Mapping[str, Any]
+    edited: tuple[str, ...]
+    parent: str
 
     @property
     def outcome(self) -> str | None:
@@ -106,6 +110,8 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
         pending=pending,
         context=dict(snapshot.context),
         output=dict(snapshot.output or {}),
+        edited=snapshot.edited,
+        parent=snapshot.parent,
     )
 
 

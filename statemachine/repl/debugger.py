@@ -312,6 +312,7 @@ class Debugger:
                 if not await self._fetch():
                     if self.runtime.stopping.is_set():
                         await driver.drop_call()
+                        await self._look_ahead()
                         return self._stop("interrupted", "", steps)
                     return self._stop("waits", waiting_for(self.definition, driver.snapshot), steps)
                 assert self._next is not None
