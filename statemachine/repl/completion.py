@@ -49,7 +49,7 @@ def _after(session: Session, takes: Iterable[str], given: list[str], word: str) 
         "not": ("not",) if not given else (),
         "end": ("end",),
         "info": ("states", "breaks", "limits", "tools", "fields"),
-        "resolve": ("happened", "not-happened"),
+        "resolve": ("happened", "not-happened", "undo"),
         "failure": FAILURE_CLASSES,
         "state": declared.states,
         "tool": declared.tools,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from statemachine.errors import InvalidInput, WritesRepeated
 from statemachine.host.given import read_as
 from statemachine.kernel import Step
 from statemachine.repl import render
-from statemachine.repl.debugger import Debugger, Stop
+from statemachine.repl.debugger import Debugger
+from statemachine.repl.opened import Stop
 from statemachine.repl.session import Answer, Session
 
 
@@ -116,13 +117,21 @@ async def fail(session: Session, rest: str) -> Answer:
 async def resolve(session: Session, rest: str) -> Answer:
     """Decide on a call in doubt."""
     verdict, _, output = rest.partition(" ")
-    if verdict not in ("happened", "not-happened"):
-        raise InvalidInput("write `resolve happened [OUTPUT]` or `resolve not-happened`")
+    if verdict not in _VERDICTS:
+        raise InvalidInput("write `resolve happened [OUTPUT]`, `resolve not-happened` or `resolve undo`")
     try:
         given = json.loads(output) if output.strip() else None
     except ValueError as error:
         raise InvalidInput(f"the output is not JSON: {error}") from None
-    return stopped(session, await session.debugger.resolve(verdict == "happened", given))
+    return stopped(session, await session.debugger.resolve(_VERDICTS[verdict], given))
+
+
+async def undo(session: Session, rest: str) -> Answer:
+    """Roll the run back."""
+    return taken(session, await session.debugger.undo(), "rolling back, the newest write first")
+
+
+_VERDICTS: dict[str, bool | Literal["undo"]] = {"happened": True, "not-happened": False, "undo": "undo"}
 
 
 async def back(session: Session, rest: str) -> Answer:

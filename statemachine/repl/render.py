@@ -10,7 +10,8 @@ from typing import Any
 from statemachine.host.wording import effect_of
 from statemachine.kernel import Candidate, Immediate, PendingCall, Receipt, Step, waiting_for
 from statemachine.machine.definition import Definition
-from statemachine.repl.debugger import Debugger, Stop
+from statemachine.repl.debugger import Debugger
+from statemachine.repl.opened import Stop
 from statemachine.repl.path import Stretch
 
 _WIDTH = 100

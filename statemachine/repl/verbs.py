@@ -53,9 +53,10 @@ VERBS = (
         "fail timeout", moving.fail, ("failure",),
     ),
     Verb(
-        "resolve", "", "happened [OUTPUT] | not-happened", "Decide on a call in doubt.", "resolve not-happened",
+        "resolve", "", "happened [OUTPUT] | not-happened | undo", "Decide on a call in doubt.", "resolve not-happened",
         moving.resolve, ("resolve",),
     ),
+    Verb("undo", "", "", "Roll the run back: undo its writes, the newest first, step by step.", "undo", moving.undo),
     Verb("back", "r", "[N]", "Go back N steps; nothing is called.", "back 3", moving.back, again=True),
     Verb("goto", "j", "SEQ | end", "Go to a record, or back to the present.", "goto 14", moving.goto, ("end",)),
     Verb(
