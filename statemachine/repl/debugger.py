@@ -138,7 +138,8 @@ class Debugger(Recorded):
         return self._mover()
 
     async def _take(self, made: Step) -> Step:
-        driver = self._present()
+        driver = self._driver
+        assert driver is not None
         await driver.take(made)
         self._next = None
         self._saw(made)
@@ -223,7 +224,10 @@ class Debugger(Recorded):
                 raise EventRefused(f"run {self.run} has written nothing that can be undone")
             await self._leave()
             self._acquire()
-        driver = self._present()
+            driver = self._driver
+            assert driver is not None
+        else:
+            driver = self._present()
         refuse_if_doubtful(definition, driver.snapshot)
         made = step(definition, driver.snapshot, Event(UNDO, by=self.by, hold=True), driver.now())
         if not made.entries:

@@ -16,6 +16,7 @@ from statemachine.repl.debugger import Debugger
 from statemachine.repl.path import Visit, folded
 from statemachine.repl.session import Session
 from statemachine.repl.verbs import VERBS
+from statemachine.store import Store
 from tests.repl.conftest import world
 from tests.repl.test_debugger import begun
 
@@ -91,7 +92,7 @@ def test_what_was_said_can_be_said_again(folder: Path, database: Path) -> None:
 
 def test_a_run_that_is_not_there_is_told(folder: Path, database: Path) -> None:
     """No prompt, and exit code 2."""
-    Path(database).touch()
+    Store.open(database).close()
     done = piped(folder, "", "nosuchrun", "--db", database)
     assert (done.returncode, "there is no run" in done.stderr) == (2, True)
 
@@ -155,8 +156,8 @@ async def test_events_say_what_they_would_do(folder: Path, database: Path) -> No
         assert "answered yes=bool note=str" in told
         assert "answered → nap  when event.yes" in told
         assert "stopped  → fail" in told
-        assert "nap" in await said(session, 'fire answered yes=true note="do it"', "print note")
-        assert debugger.snapshot.context["note"] == "do it"
+        assert '"do it"' in await said(session, 'fire answered yes=true note="do it"', "print note")
+        assert debugger.snapshot.state == "nap"
 
 
 async def test_tab_completes_what_can_stand_there(folder: Path, database: Path) -> None:
