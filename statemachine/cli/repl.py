@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from statemachine.cli.drive import Inputs, given_inputs, user
+from statemachine.cli.drive import Inputs, given_inputs
 from statemachine.cli.terminal import Db, Json, RunId, say, say_json, stdout
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def fork(
     Example: statemachine fork 3f2a --at 14
     """
     from statemachine.host.forking import fork_run
+    from statemachine.host.owner import user
     from statemachine.host.runtime import Runtime
 
     stdout()

@@ -10,14 +10,21 @@ from typing import Any
 from statemachine.errors import StateMachineError
 from statemachine.kernel import (
     AGAIN,
+    ANNOUNCED,
+    DECIDED,
     EDIT,
     FINISH,
+    HELD,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
+    REVIEWED,
     START,
     Event,
     Immediate,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -26,7 +33,8 @@ from statemachine.kernel import (
     start,
     step,
 )
-from statemachine.machine.definition import Definition
+from statemachine.kernel.step import STARTED
+from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -169,7 +177,8 @@ def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]
         before = Snapshot.from_data(body["snapshot"])
         return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
     begin = queue if body.get("queued") else start
-    return begin(definition, run, body["inputs"], now)
+    noted = {name: value for name, value in body.items() if name not in STARTED}
+    return begin(definition, run, body["inputs"], now, noted)
 
 
 def _held(written: list[Written], at: int) -> bool:
@@ -197,6 +206,22 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
             if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
+        case "approval_decided":
+            return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
+        case "approval_reviewed":
+            return Event(REVIEWED, body)
+        case "approval_announced":
+            return Event(ANNOUNCED, body)
+        case "approval_held":
+            return Event(RELEASED, {"hold": body["until"], "because": body["because"]})
+        case "call_held":
+            return Event(HELD, body, key=key)
+        case "call_intended" | "approval_requested" if isinstance(pending, PendingApproval):
+            return Event(RELEASED)
+        case "approval_requested":
+            return Event(LIFTED, key=key)
+        case "call_intended" if isinstance(pending, PendingCall) and pending.phase == "held":
+            return Event(LIFTED, key=key)
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)

@@ -4,12 +4,18 @@ from statemachine.kernel.byhand import checked_edit, fork
 from statemachine.kernel.due import due, waiting_for
 from statemachine.kernel.events import (
     AGAIN,
+    ANNOUNCED,
+    DECIDED,
     EDIT,
     FINISH,
     FORK,
+    HELD,
     INTEND,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
+    REVIEWED,
     START,
     UNDO_NEXT,
     Entry,
@@ -18,17 +24,31 @@ from statemachine.kernel.events import (
 )
 from statemachine.kernel.ledger import Ledger
 from statemachine.kernel.receipt import Candidate, Receipt
-from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Snapshot, Source, Timer
+from statemachine.kernel.snapshot import (
+    Immediate,
+    PendingApproval,
+    PendingCall,
+    Rollback,
+    Snapshot,
+    Source,
+    Timer,
+)
 from statemachine.kernel.step import queue, start, step
 
 __all__ = [
     "AGAIN",
+    "ANNOUNCED",
+    "DECIDED",
     "EDIT",
     "FINISH",
     "FORK",
+    "HELD",
     "INTEND",
+    "LIFTED",
     "RECOVER",
+    "RELEASED",
     "RESOLVE",
+    "REVIEWED",
     "START",
     "UNDO_NEXT",
     "Candidate",
@@ -36,6 +56,7 @@ __all__ = [
     "Event",
     "Immediate",
     "Ledger",
+    "PendingApproval",
     "PendingCall",
     "Receipt",
     "Rollback",

@@ -14,7 +14,7 @@ from statemachine.kernel.enter import intend
 from statemachine.kernel.events import EDIT, FORK, INTEND, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import end_by_limit
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Timer
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Timer
 from statemachine.machine import types
 from statemachine.machine.definition import Definition
 from statemachine.machine.references import suggest
@@ -110,8 +110,8 @@ def fork(
         )
     now = instant(now)
     passed, pending = now - at, parent.pending
-    if isinstance(pending, PendingCall):
-        pending = Immediate(INTEND)
+    if isinstance(pending, PendingCall | PendingApproval):
+        pending = Immediate(INTEND)  # what was approved there is not approved here; what was denied stays so
     elif isinstance(pending, Timer):
         pending = Timer(instant(pending.due + passed))
     before = parent._replace(
@@ -122,6 +122,7 @@ def fork(
         pending=pending,
         status="running" if isinstance(pending, Immediate) and parent.status != "pending" else parent.status,
         parent=f"{parent.run}:{parent.seq}",
+        reviews=(),
     )
     draft = Draft(definition, before, now)
     declared = definition.declaration

@@ -46,6 +46,7 @@ class Draft:
         "context",
         "cost",
         "definition",
+        "denied",
         "edited",
         "entered",
         "entries",
@@ -59,6 +60,7 @@ class Draft:
         "pending",
         "recent",
         "result",
+        "reviews",
         "rollback",
         "sources",
         "state",
@@ -100,6 +102,8 @@ class Draft:
         self.recent = before.recent
         self.watched = before.watched
         self.rollback = before.rollback
+        self.denied = before.denied
+        self.reviews = before.reviews
         self.edited = before.edited
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -187,6 +191,8 @@ class Draft:
             self.recent,
             self.watched,
             self.rollback,
+            self.denied,
+            self.reviews,
             self.edited,
             before.parent,
         )

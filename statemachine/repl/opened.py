@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +14,7 @@ from statemachine.errors import EventRefused, RunOwned
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.given import absolute, definition_of
 from statemachine.host.history import History
-from statemachine.host.owner import is_dead
+from statemachine.host.owner import is_dead, user
 from statemachine.host.pinned import pinned
 from statemachine.host.runtime import LEASE, Runtime, new_run
 from statemachine.host.view import RunView, restore, view_of
@@ -81,7 +80,7 @@ class Opened:
     ) -> None:
         self.runtime = Runtime(db, clock=clock, create=create)
         self.observer = observer
-        self.by = _user() if by is None else by
+        self.by = user() if by is None else by
         self.breakpoints = Breakpoints()
         self.displays: list[str] = []
         self.driven_by = ""
@@ -120,7 +119,13 @@ class Opened:
             InvalidInput: The inputs do not fit.
         """
         definition = definition_of(machine)
-        made = queue(definition, new_run(), absolute(definition, inputs or {}), self.runtime.clock.now())
+        made = queue(
+            definition,
+            new_run(),
+            absolute(definition, inputs or {}),
+            self.runtime.clock.now(),
+            self.runtime.noted(definition),
+        )
         head = await self.runtime.begin(definition, made, self.runtime.owner)
         self.file = Path(machine) if isinstance(machine, str | Path) else self.file
         self._attach(Driver(self.runtime, definition, made.snapshot, head, 1), made.at)
@@ -297,10 +302,3 @@ class Opened:
     def _stop(self, why: Why, what: str, steps: int) -> Stop:
         snapshot = self.snapshot
         return Stop(why, what, steps, snapshot.state, snapshot.seq)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

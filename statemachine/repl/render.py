@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from statemachine.host.wording import effect_of
-from statemachine.kernel import Candidate, Immediate, PendingCall, Receipt, Step, waiting_for
+from statemachine.kernel import Candidate, Immediate, PendingApproval, PendingCall, Receipt, Step, waiting_for
 from statemachine.machine.definition import Definition
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.opened import Stop
@@ -56,20 +56,21 @@ def coming(debugger: Debugger) -> str:
     """Return what the next step is about to do; empty when that is not known yet."""
     call = debugger.about
     if call is not None:
-        return about(debugger.definition, call)
+        return about(debugger.definition, call.tool, call.input, "call", call.attempt)
     made = debugger.coming
+    if made is not None and isinstance(made.snapshot.pending, PendingApproval) and made.entries:
+        asked = made.snapshot.pending
+        return about(debugger.definition, asked.tool, asked.input, "ask for approval to call")
     if made is not None and made.receipt.target is not None:
         return f"next: {made.receipt.event} leads to {made.receipt.target}"
     return ""
 
 
-def about(definition: Definition, call: PendingCall) -> str:
-    """Return a call that is about to be made: its effect and its input."""
-    again = f", try {call.attempt}" if call.attempt > 1 else ""
-    lines = [f"about to call {call.tool}{again} ({effect_of(definition.declaration.tools[call.tool])})"]
-    width = max(map(len, call.input), default=0)
-    lines += [f"    {name:<{width}} = {shown(value)}" for name, value in call.input.items()]
-    return "\n".join(lines)
+def about(definition: Definition, tool: str, given: Mapping[str, Any], what: str, attempt: int = 1) -> str:
+    """Return a call that is about to be made, or asked for: its effect and its input."""
+    again = f", try {attempt}" if attempt > 1 else ""
+    head = f"about to {what} {tool}{again} ({effect_of(definition.declaration.tools[tool])})"
+    return "\n".join([head, *(f"    {line}" for line in pairs(given).splitlines())])
 
 
 def stop(debugger: Debugger, stopped: Stop) -> str:
