@@ -152,6 +152,17 @@ class EventRefused(StateMachineError):
     """The run's current state does not take the event, or no guard lets it pass."""
 
 
+class WritesRepeated(StateMachineError):
+    """A fork may make writes again that its parent made; ``writes`` names them, ``question`` tells of them."""
+
+    def __init__(self, run: str, seq: int, writes: Sequence[str]) -> None:
+        self.writes = tuple(writes)
+        count = f"{len(writes)} writes" if len(writes) > 1 else "a write"
+        shown = ", ".join(writes[:5]) + (", …" if writes[5:] else "")
+        self.question = f"run {run} made {count} after record {seq} that a fork may make again: {shown}."
+        super().__init__(f"{self.question} Fork with --repeat-writes if that is what you want.")
+
+
 class UnknownRun(StateMachineError):
     """No stored run has this id, or more than one begins with it."""
 

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, replay
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, repl, replay
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -36,6 +36,8 @@ for command in (
     drive.cancel,
     drive.undo,
     drive.resolve,
+    repl.repl,
+    repl.fork,
     look.runs,
     look.status,
     look.explain,

@@ -109,6 +109,8 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
             [lasting((view.finished or now) - view.started), *(f"{n:g} {u}" for u, n in view.cost.items())]
         ),
         "driven by": view.owner or "",
+        "edited": f"{', '.join(view.edited)} (by hand)" if view.edited else "",
+        "forked": f"off {view.parent}" if view.parent else "",
         "path": _folded(path),
         "output": json.dumps(view.output, ensure_ascii=False) if view.output else "",
     }

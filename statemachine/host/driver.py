@@ -132,21 +132,22 @@ class Driver:
         """Drive until the run ends, waits for something that only others can give, or the host stops."""
         try:
             while not self.snapshot.finished:
-                event, handled = await self._next()
+                event, handled = await self.next_event()
                 if event is None:
                     break
-                await self.take(step(self.definition, self.snapshot, event, self._now()), handled)
+                await self.take(step(self.definition, self.snapshot, event, self.now()), handled)
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
-            await self._drop_call()
+            await self.drop_call()
         return self.snapshot
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return the time, never before the run's last move."""
         # A clock that was set back must not make a record older than the one before it.
         return max(self.services.clock.now(), self.snapshot.entered)
 
-    async def _next(self) -> tuple[Event | None, tuple[int, ...]]:
+    async def next_event(self) -> tuple[Event | None, tuple[int, ...]]:
         """Return the next event and the inbox ids that it handles; no event when the drive is over."""
         while True:
             self._woken = False
@@ -155,7 +156,7 @@ class Driver:
             posted = self._deliverable()
             if posted is not None:
                 return posted
-            now = self._now()
+            now = self.now()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
                 return self._timed(timed[1], now), ()
@@ -254,7 +255,7 @@ class Driver:
                 key = pending.key if isinstance(pending, PendingCall) else ""
                 yield Event(LIFTED, key=key), (message.id,)
             elif message.event == DECIDED:
-                machine, now = self.definition.declaration.machine, self._now()
+                machine, now = self.definition.declaration.machine, self.now()
                 yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
             elif self.snapshot.rollback is not None:
                 continue
@@ -291,11 +292,11 @@ class Driver:
             # More may lie in the inbox, and the state that now is may take it.
             self._looked = float("-inf") if handled else self._looked
         if not isinstance(self.snapshot.pending, PendingCall) or self.snapshot.pending.phase != "sent":
-            await self._drop_call()
+            await self.drop_call()
         if self.services.observer is not None:
             self.services.observer(self.definition, made, now)
         if made.call is not None:
-            await self._drop_call()
+            await self.drop_call()
             self.begin(made.call)
         else:
             # Steps that wait for nothing must not keep the loop from all else, such as being asked to stop.
@@ -338,7 +339,8 @@ class Driver:
         happened = outcome.output if outcome.kind == "success" else None
         return Event(RESOLVE, {"happened": happened}, key=call.key, by=f"probe {probe}")
 
-    async def _drop_call(self) -> None:
+    async def drop_call(self) -> None:
+        """Stop waiting for the call that is under way, if one is."""
         call, self.call = self.call, None
         if call is not None:
             await call.drop()

@@ -38,6 +38,8 @@ class RunView:
         context: Its context.
         output: Its output, once it has ended.
         db: The store that it lies in; empty when that is not known.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that it was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -60,6 +62,8 @@ class RunView:
     pending: Mapping[str, Any] | None
     context: Mapping[str, Any]
     output: Mapping[str, Any]
+    edited: tuple[str, ...]
+    parent: str
     db: str = field(default="", repr=False, compare=False)
 
     @property
@@ -131,6 +135,8 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
         pending=pending,
         context=dict(snapshot.context),
         output=dict(snapshot.output or {}),
+        edited=snapshot.edited,
+        parent=snapshot.parent,
         db=db,
     )
 

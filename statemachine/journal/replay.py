@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from statemachine.kernel import (
     AGAIN,
     ANNOUNCED,
     DECIDED,
+    EDIT,
     FINISH,
     HELD,
     LIFTED,
@@ -29,6 +30,7 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
+    fork,
     queue,
     start,
     step,
@@ -112,26 +114,38 @@ def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conf
     return Conformance(steps, snapshot, None)
 
 
-def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Iterator[Step]:
+def retrace(
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    after: Snapshot | None = None,
+    ledger: Ledger | None = None,
+) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
     Args:
         definition: The machine that the run is pinned to.
         run: Id of the run.
-        records: Its records, from its first; streamed, never held.
+        records: Its records, from its first or from the one after ``after``; streamed, never held.
+        after: The run as it was at the end of a step; None begins with the run.
+        ledger: What the records up to ``after`` tell of the run's writes, if it rolls back later.
 
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    return (made for _, made in moves(definition, run, records))
+    return (made for _, made in moves(definition, run, records, after, ledger))
 
 
 def moves(
-    definition: Definition, run: str, records: Iterable[Written]
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    after: Snapshot | None = None,
+    ledger: Ledger | None = None,
 ) -> Iterator[tuple[Event | None, Step]]:
     """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
-    snapshot: Snapshot | None = None
-    coming, ledger = iter(records), Ledger(definition)
+    snapshot = after
+    coming, ledger = iter(records), Ledger(definition) if ledger is None else ledger
     ahead = deque(islice(coming, _AHEAD))
     while ahead:
         event, made = _step(definition, run, snapshot, ahead, ledger)
@@ -153,10 +167,9 @@ def _step(
     event = made = None
     try:
         if snapshot is None:
-            begin = queue if body.get("queued") else start
-            noted = {name: value for name, value in body.items() if name not in STARTED}
-            made = begin(definition, run, body["inputs"], now, noted) if kind == "run_started" else None
+            made = _first(definition, run, now, body) if kind == "run_started" else None
         elif (event := _event(snapshot, ahead, ledger)) is not None:
+            event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
@@ -167,6 +180,22 @@ def _step(
         why = f"nothing that can happen {state} begins with this {kind} record"
         raise Deviates(Deviation(_next(snapshot), None, (kind, body), why))
     return event, made
+
+
+def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
+    """Return the step that a run began with: started, queued, or forked off another one."""
+    if (parent := body.get("parent")) is not None:
+        before = Snapshot.from_data(body["snapshot"])
+        return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
+    begin = queue if body.get("queued") else start
+    noted = {name: value for name, value in body.items() if name not in STARTED}
+    return begin(definition, run, body["inputs"], now, noted)
+
+
+def _held(ahead: Ahead) -> bool:
+    """Return whether the step that begins with the next record held the run before a call."""
+    moved = next((body for _, _, kind, body in islice(ahead, 3) if kind == "transition"), {})
+    return moved.get("held") is True
 
 
 def _next(snapshot: Snapshot | None) -> int:
@@ -183,6 +212,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
+        case "context_changed":
+            return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":

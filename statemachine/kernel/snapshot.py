@@ -109,7 +109,8 @@ class Immediate:
     """An event that is to be handled next, without waiting for anything.
 
     Attributes:
-        event: Its name: ``always``, or ``failed.guard`` when a call's input could not be computed.
+        event: Its name: ``always``, ``failed.guard`` when a call's input could not be computed, INTEND when
+            the run is held before the call of its state: nothing is intended yet.
     """
 
     event: str
@@ -165,6 +166,8 @@ class Snapshot(NamedTuple):
         rollback: The roll back that is under way.
         denied: Digests of the inputs that were denied, and how often each was asked for.
         reviews: Requests for which glass was broken, and at which nobody has looked since.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that the run was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -190,6 +193,8 @@ class Snapshot(NamedTuple):
     rollback: Rollback | None = None
     denied: Mapping[str, int] = _NOTHING
     reviews: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    parent: str = ""
 
     @property
     def finished(self) -> bool:
@@ -231,6 +236,8 @@ class Snapshot(NamedTuple):
             "output": None if self.output is None else dict(self.output),
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
+            "edited": list(self.edited),
+            "parent": self.parent,
         }
         if self.denied:
             data["denied"] = dict(self.denied)
@@ -265,8 +272,8 @@ class Snapshot(NamedTuple):
             rollback = Rollback(**{**rollback, "doubted": doubted})
         data = {"failure": None, "output": None, **data}
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
-        parts["reviews"] = tuple(data.get("reviews", ()))
-        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
+        listed = {name: tuple(data.get(name, ())) for name in ("recent", "edited", "reviews")}
+        return cls(**{**data, **parts, **listed})
 
 
 def _call_data(call: PendingCall) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from statemachine.store.rows import (
     StoredMachine,
     StoredRun,
 )
-from statemachine.store.schema import blobs, identity, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, identity, inbox, machines, records, runs
 from statemachine.store.writer import Writer, blob_rows, insert_new
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
@@ -356,6 +356,29 @@ class Store(AbstractContextManager["Store"]):
             if len(page) < _PAGE:
                 return
             after = page[-1].seq
+
+    def checkpoint(self, run: str, until: int) -> str | None:
+        """Return the newest snapshot that was kept of a run at or before a record, as text; None without one."""
+        kept = select(checkpoints.c.snapshot).where(checkpoints.c.run == run, checkpoints.c.seq <= until)
+        found = self._ids(kept.order_by(checkpoints.c.seq.desc()).limit(1))
+        return found[0] if found else None
+
+    def checkpoints(self, run: str) -> list[int]:
+        """Return the records of a run at which its snapshot was kept, in order."""
+        return [
+            row.seq
+            for row in self._rows(
+                select(checkpoints.c.seq).where(checkpoints.c.run == run).order_by(checkpoints.c.seq)
+            )
+        ]
+
+    def bodies(self, run: str, kind: str, until: int | None = None) -> list[tuple[int, float, str]]:
+        """Return sequence number, time and body of a run's records of one kind, in order."""
+        query = select(records.c.seq, records.c.at, records.c.body)
+        query = query.where(records.c.run == run, records.c.kind == kind)
+        if until is not None:
+            query = query.where(records.c.seq <= until)
+        return [(seq, at, body) for seq, at, body in self._rows(query.order_by(records.c.seq))]
 
     def inbox(self, run: str) -> list[Posted]:
         """Return the events that a run has not dealt with, oldest first."""

@@ -15,7 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from statemachine.errors import InvalidInput, LeaseLost
 from statemachine.store.rows import Commit, NewRun
-from statemachine.store.schema import blobs, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, inbox, machines, records, runs
 
 _Row = dict[str, Any]
 
@@ -30,6 +30,9 @@ _Left = tuple[int, int, str, str, float | None]
 
 _REMEMBERED = 10_000
 """Runs of which a writer remembers how it left them."""
+
+CHECKPOINT = 500
+"""Records of a run after which its snapshot is kept once more: enough to replay within a blink."""
 
 
 def insert_new(dialect: str, table: Table) -> Any:
@@ -86,6 +89,7 @@ class Writer:
         self._insert_records = compiled(insert(records), get=attrgetter)
         self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
         self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
+        self._insert_checkpoints = compiled(insert(checkpoints))
         self._consume = compiled(delete(inbox).where(this_message))
 
     def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
@@ -151,6 +155,7 @@ class Writer:
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
                 (self._insert_records, [record for commit in stored for record in commit.records]),
                 (self._insert_blobs, blob_rows(large)),
+                (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
                 (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
             )
             for statement, rows in work:
@@ -248,6 +253,14 @@ def _unread(commit: Commit) -> _Row:
         "left_seq": commit.expected_seq,
         "left_head": first.prev,
     }
+
+
+def _checkpoint(commit: Commit) -> _Row | None:
+    """Return the snapshot to keep of a step that passes a multiple of so many records."""
+    seq = commit.expected_seq + len(commit.records)
+    if seq // CHECKPOINT == commit.expected_seq // CHECKPOINT:
+        return None
+    return {"run": commit.run, "seq": seq, "snapshot": commit.snapshot}
 
 
 def _begun(new: NewRun) -> _Row:

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import HELLO, ROOT, Program
 
 COMMANDS = ("new", "check", "show", "schema", "render", "run", "resume", "send", "cancel", "resolve")
-COMMANDS += ("worker", "runs", "status", "explain", "journal", "replay", "doctor")
+COMMANDS += ("repl", "fork", "worker", "runs", "status", "explain", "journal", "replay", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -50,7 +50,7 @@ class Mutant:
 def _intent_after(_take: Any) -> Any:
     async def take(self: Driver, made: Step, handled: tuple[int, ...] = ()) -> None:
         if made.call is not None:
-            await self._drop_call()
+            await self.drop_call()
             self.begin(made.call)
             await asyncio.sleep(0.001)
             await _take(self, made._replace(call=None), handled)
