@@ -12,8 +12,9 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import ForkServerProcess
@@ -21,7 +22,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from statemachine.errors import LeaseLost, StoreUnusable
+from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
 from statemachine.host import runtime
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
@@ -36,6 +37,9 @@ _ROUNDS = 40
 # Starting a process looks at how all others ended, and an exit code can be read only once.
 _one_at_a_time = Lock()
 _PR_SET_PTRACER = 0x59616D61
+At = tuple[str, int]
+"""A point by its name, and which one of that name, from 1."""
+
 DEADLINE = 60.0
 """Seconds after which a process that has not ended is stuck, and is ended by SIGALRM."""
 
@@ -51,6 +55,7 @@ class Order:
         runs: How many runs to start.
         laps: How often each goes round.
         point: The point at which a signal strikes, from 1; 0 for never.
+        at: Or the point by its name, and which one of that name, from 1.
         signal: The signal.
         lease: Seconds that its leases last.
         mutant: What is broken in this process on purpose; empty for nothing.
@@ -63,6 +68,7 @@ class Order:
     runs: int = 1
     laps: int = 1
     point: int = 0
+    at: At | None = None
     signal: int = signal.SIGKILL
     lease: float = 30.0
     mutant: str = ""
@@ -73,16 +79,16 @@ class Order:
 class Points:
     """Counts the points that a process comes by, and strikes it at one of them."""
 
-    def __init__(self, at: int, signal: int, log: Path) -> None:
-        self.at, self.signal, self.log, self.count = at, signal, log, 0
+    def __init__(self, order: Order) -> None:
+        self.order, self.log, self.counts = order, order.folder / "points.txt", Counter[str]()
 
     def reached(self, name: str) -> None:
         """Come by a point."""
-        self.count += 1
-        if self.count == self.at:
+        self.counts[name] += 1
+        if self.counts.total() == self.order.point or (name, self.counts[name]) == self.order.at:
             self.log.write_text(name)
-            os.kill(os.getpid(), self.signal)
-        elif not self.at:
+            os.kill(os.getpid(), self.order.signal)
+        elif not (self.order.point or self.order.at):
             with self.log.open("a") as file:
                 file.write(f"{name}\n")
 
@@ -146,7 +152,7 @@ def obey(order: Order) -> None:
     world = worlds.enter(World(order.folder))
     runtime.LEASE = order.lease
     world.time = lambda: time.time() + order.skew
-    world.reached = Points(order.point, order.signal, world.folder / "points.txt").reached
+    world.reached = Points(order).reached
     try:
         if order.do == "judge":
             found = asyncio.run(_judge(world, order.mutant))
@@ -176,11 +182,14 @@ async def _start(world: World, order: Order) -> None:
         for result in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
                 raise result
+        if order.do == "start":
+            await _decide_all(host, world)
 
 
 async def _resume(world: World, order: Order) -> None:
     async with Runtime(world.db, create=False, clock=world) as host:
         await _resume_all(host)
+        await _decide_all(host, world)
 
 
 async def _resume_all(host: Runtime) -> None:
@@ -197,21 +206,34 @@ async def _work(world: World, order: Order) -> None:
             await asyncio.sleep(random.uniform(0.2, 0.6))
 
 
+async def _decide_all(host: Runtime, world: World) -> None:
+    """Be the person who decides, as long as each decision leads on."""
+    decided: set[str] = set()
+    while found := set(await _decide(host, world, decided)):
+        decided |= found
+
+
+async def _decide(host: Runtime, world: World, decided: Collection[str] = ()) -> list[str]:
+    """Decide on every call in doubt by asking the world, but on what is ``decided``; return their keys."""
+    keys = []
+    for view in [host.status(run) for run in host.store.unfinished()]:
+        if view.pending is None or view.pending["phase"] != "doubt" or view.pending["key"] in decided:
+            continue
+        keys.append(key := view.pending["key"])
+        happened = world.has(key)
+        output = int(key.partition(":")[2]) if happened else None
+        with suppress(EventRefused, LeaseLost):  # another decided meanwhile, or took the run over
+            await host.resolve(view.run, happened, output, by=worlds.PERSON)
+    return keys
+
+
 async def settle(world: World) -> None:
-    """Be whoever comes after the faults: resume every run, and decide what is in doubt by asking the world."""
+    """Be whoever comes after the faults: resume every run, and decide what is in doubt."""
     async with Runtime(world.db, clock=world) as host:
         for _ in range(_ROUNDS):
             async for _result in host.resume_all():
                 pass
-            doubtful = [view for run in host.store.unfinished() if (view := host.status(run)).pending]
-            for view in doubtful:
-                assert view.pending is not None
-                if view.pending["phase"] != "doubt":
-                    continue
-                key = view.pending["key"]
-                happened = world.has(key)
-                output = int(key.partition(":")[2]) if happened else None
-                await host.resolve(view.run, happened, output, by=worlds.PERSON)
+            await _decide(host, world)
             if not host.store.unfinished():
                 return
 
