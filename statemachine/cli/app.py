@@ -34,6 +34,7 @@ for command in (
     many.worker,
     drive.send,
     drive.cancel,
+    drive.undo,
     drive.resolve,
     look.runs,
     look.status,

@@ -135,7 +135,28 @@ def cancel(run: RunId, db: Db = None, as_json: Json = False) -> None:
     Example: statemachine cancel 3f2a
     """
     stdout()
-    _drive(db, as_json, lambda runtime: runtime.cancel(run, by=_user()), cancelled_is_success=True)
+    _drive(
+        db,
+        as_json,
+        lambda runtime: runtime.cancel(run, by=_user()),
+        succeeded=lambda _, view: view.status == "cancelled",
+    )
+
+
+def undo(run: RunId, db: Db = None, as_json: Json = False) -> None:
+    """Roll a run back: undo its finished writes with the tools declared for that, the newest first, and end it.
+
+    A run that goes on is ended by it, unless its machine says where the event `undo` leads. The exit code is 0
+    when nothing is left that the run wrote, 1 when something is, 3 when a person has to decide on a call.
+
+    Example: statemachine undo 3f2a
+    """
+    stdout()
+
+    async def undoing(runtime: Runtime) -> RunView:
+        return await runtime.undo(run, by=_user())
+
+    _drive(db, as_json, undoing, succeeded=lambda runtime, view: not runtime.standing(view.run))
 
 
 def resolve(
@@ -143,6 +164,9 @@ def resolve(
     happened: Annotated[
         bool | None, typer.Option("--happened/--not-happened", help="Did the call in doubt happen?")
     ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Whether it did or not: undo it, and take it for failed.")
+    ] = False,
     output: Annotated[str | None, typer.Option(help="What it gave, as JSON.", metavar="JSON")] = None,
     db: Db = None,
     as_json: Json = False,
@@ -151,14 +175,16 @@ def resolve(
 
     Example: statemachine resolve 3f2a --not-happened
     """
-    if happened is None:
-        raise typer.BadParameter("write --happened or --not-happened")
+    if (happened is None) != undo:
+        raise typer.BadParameter("write one of --happened, --not-happened and --undo")
     stdout()
     try:
         given = json.loads(output) if output is not None else None
     except ValueError as error:
         raise InvalidInput(f"--output is not JSON: {error}") from None
-    _drive(db, as_json, lambda runtime: runtime.resolve(run, happened, given, by=_user()))
+    _drive(
+        db, as_json, lambda runtime: runtime.resolve(run, happened or (undo and "undo"), given, by=_user())
+    )
 
 
 def _drive(
@@ -168,32 +194,34 @@ def _drive(
     *,
     create: bool = False,
     follow: bool = False,
-    cancelled_is_success: bool = False,
+    succeeded: Callable[[Runtime, RunView], bool] = lambda _, view: view.status == "succeeded",
 ) -> None:
-    """Run one command on a runtime, with its progress, its result and its exit code."""
+    """Run one command on a runtime, with its progress, its result and its exit code.
+
+    ``succeeded`` says of a run that has ended whether that is what was asked for.
+    """
     from statemachine.cli.progress import progress
     from statemachine.host.runtime import Runtime
     from statemachine.host.view import path_of
 
     stopped: list[int] = []
 
-    async def work() -> tuple[RunView, list[str]]:
+    async def work() -> tuple[RunView, list[str], bool]:
         with progress(quiet=as_json) as observer:
             async with Runtime(db, observer=observer, create=create, follow=follow) as runtime:
                 stop_on_signals(runtime, stopped)
                 view = await drive(runtime)
-                return view, path_of(runtime.store, view.run)
+                done = view.finished is not None and succeeded(runtime, view)
+                return view, path_of(runtime.store, view.run), done
 
-    view, path = asyncio.run(work())
+    view, path, done = asyncio.run(work())
     if as_json:
         say_json({**view.as_data(), "path": path})
     else:
         _tell(view)
     if view.finished is None and stopped:
         raise typer.Exit(128 + stopped[0])
-    if cancelled_is_success and view.status == "cancelled":
-        raise typer.Exit(0)
-    raise typer.Exit(_EXITS.get(view.status, 0))
+    raise typer.Exit(0 if done else _EXITS.get(view.status, 0) or int(view.finished is not None))
 
 
 def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:

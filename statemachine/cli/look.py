@@ -130,6 +130,8 @@ def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
     again = {(c.tool, json.dumps(c.input)): c for c in told.calls if c.repeatable and not c.completed}
     _list("safe to repeat", list(again.values()), "nothing")
     _list("irreversible", [c for c in told.calls if c.completed and c.reversibility == "none"], "nothing")
+    if undone := [c for c in told.calls if c.undone]:
+        _list("undone", undone, "nothing")
     _list("in doubt", [c for c in told.calls if c.ended == "in doubt"], "nothing")
     say(f"persisted:       all up to record {told.seq}, {when(told.saved_at)}, hash {told.head[:12]}")
     if told.off_course is not None:

@@ -147,7 +147,7 @@ def _node_role(state: State, tool: Tool | None) -> NodeRole:
         return "irreversible" if tool.irreversible else "write"
     kind = state.kind
     assert kind != "final"  # for the type checker: final is answered above
-    return kind
+    return "write" if kind == "undo" else kind
 
 
 def _facts(state: State, tool: Tool | None) -> Iterator[str]:
@@ -157,8 +157,12 @@ def _facts(state: State, tool: Tool | None) -> Iterator[str]:
         yield f"{_effect(tool)} · {spell(tool.timeout)}"
         if tool.retry:
             yield "retries " + ", ".join(f"{failure} ×{retry.max}" for failure, retry in tool.retry.items())
+        if tool.undo:
+            yield f"undone by {tool.undo}"
     if state.sufficient is not None:
         yield f"enough if {printable(state.sufficient)}"
+    if state.undo is not None:
+        yield "undoes what was written, the newest first"
     if state.wait is not None:
         yield f"waits {_backoff(state.wait)}"
     if state.kind == "event":

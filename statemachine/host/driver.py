@@ -11,11 +11,14 @@ from typing import Protocol
 
 from statemachine.clock import Clock
 from statemachine.host.sealing import sealed
+from statemachine.host.standing import ledger_of
 from statemachine.kernel import (
     FINISH,
     RECOVER,
     RESOLVE,
+    UNDO_NEXT,
     Event,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -24,10 +27,13 @@ from statemachine.kernel import (
 )
 from statemachine.kernel.due import may_leave
 from statemachine.machine.call import Call
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import UNDO, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Commit, Posted, Store
 from statemachine.tools import invoke
+
+_DEMANDS = ("cancelled", UNDO)
+"""What a person may demand of a run in any state."""
 
 _POLL = 0.2
 """Seconds between two looks into the inbox."""
@@ -97,6 +103,7 @@ class Driver:
         self.call: asyncio.Task[Outcome] | None = None
         self._looked = float("-inf")
         self._woken = asyncio.Event()
+        self._ledger: Ledger | None = None
 
     def wake(self) -> None:
         """Look at once whether there is something to do: a stop, or an event in the inbox."""
@@ -131,7 +138,10 @@ class Driver:
             now = self._now()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
-                return timed[1], ()
+                if timed[1].name != UNDO_NEXT:
+                    return timed[1], ()
+                # Between two of its calls a roll back may be left; it goes on where it was.
+                return (None if self.services.stopping.is_set() else self._undo_next()), ()
             pending = self.snapshot.pending
             if isinstance(pending, PendingCall) and self.call is None:
                 if pending.phase == "sent":
@@ -143,6 +153,12 @@ class Driver:
             if self._may_stop(seconds):
                 return None, ()
             await self._wait(seconds)
+
+    def _undo_next(self) -> Event:
+        """Return the event that offers the next write to undo, from what the journal says stands."""
+        if self._ledger is None:
+            self._ledger = ledger_of(self.services.store, self.definition, self.snapshot.run)
+        return self._ledger.next()
 
     def _outcome(self) -> Event:
         assert self.call is not None
@@ -192,10 +208,12 @@ class Driver:
             if message.event == RESOLVE:
                 key = message.payload["key"]
                 yield Event(RESOLVE, event.payload, key=key, by=event.by), (message.id,)
+            elif self.snapshot.rollback is not None:
+                continue
             elif isinstance(pending, PendingCall):
-                if message.event == "cancelled" and may_leave(self.definition, pending):
+                if message.event in _DEMANDS and may_leave(self.definition, pending):
                     yield event, (message.id,)
-            elif message.event == "cancelled" or (
+            elif message.event in _DEMANDS or (
                 self.snapshot.status != "pending"
                 and self.definition.candidates(self.snapshot.state, message.event)
             ):
@@ -216,6 +234,11 @@ class Driver:
             )
             await self.services.commit(commit)
             self.snapshot = made.snapshot
+            if self.snapshot.rollback is None:
+                self._ledger = None
+            elif self._ledger is not None:
+                for kind, body in made.entries:
+                    self._ledger.add(kind, body)
             self.head = commit.records[-1].hash if commit.records else self.head
             # More may lie in the inbox, and the state that now is may take it.
             self._looked = float("-inf") if handled else self._looked

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from statemachine.host.pinned import declared
 from statemachine.host.view import restore
 from statemachine.journal import decode, tell
 from statemachine.kernel import PendingCall, Snapshot
+from statemachine.machine.definition import UNDO
 from statemachine.machine.model import Declaration
 from statemachine.store import Store, StoredRun
 
@@ -32,6 +33,9 @@ class CallAccount:
         attempts: How often it was made.
         at: When it was last made, in seconds since the epoch.
         ended: ``success``, ``partial``, the class of its failure, ``in doubt``, or empty while it is open.
+        undo: The tool that can undo it; None when nothing does.
+        undoes: Key of the call that this one undoes; None for any other.
+        undone: Whether it was undone.
     """
 
     key: str
@@ -44,6 +48,14 @@ class CallAccount:
     attempts: int
     at: float
     ended: str
+    undo: str | None
+    undoes: str | None
+    undone: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether the world is as it left it: a write of the run's own that happened and was not undone."""
+        return self.effect == "write" and self.completed and not self.undone and self.undoes is None
 
     @property
     def completed(self) -> bool:
@@ -105,6 +117,8 @@ class Explanation:
             "completed": [calls[c.key] for c in self.calls if c.completed],
             "safe_to_repeat": [calls[c.key] for c in self.calls if c.repeatable and not c.completed],
             "irreversible": [calls[c.key] for c in self.calls if c.completed and c.reversibility == "none"],
+            "undone": [calls[c.key] for c in self.calls if c.undone],
+            "stands": [calls[c.key] for c in self.calls if c.stands],
             "in_doubt": [calls[c.key] for c in self.calls if c.ended == "in doubt"],
         }
 
@@ -169,6 +183,8 @@ def _account(
             body["attempt"],
             at,
             "",
+            tool.undo,
+            body.get("undoes"),
         )
     elif kind in ("call_finished", "call_in_doubt", "call_resolved"):
         call = accounts[body["key"]]
@@ -177,7 +193,9 @@ def _account(
             "call_in_doubt": "in doubt",
             "call_resolved": call.ended if body.get("happened") is None else "",
         }[kind]
-        yield CallAccount(**{**{n: getattr(call, n) for n in CallAccount.__slots__}, "ended": ended})
+        yield replace(call, ended=ended)
+        if call.undoes is not None and ended == "success":
+            yield replace(accounts[call.undoes], undone=True)
 
 
 def _goes_wrong(kind: str, body: Mapping[str, Any]) -> bool:
@@ -188,6 +206,8 @@ def _goes_wrong(kind: str, body: Mapping[str, Any]) -> bool:
         event = body["event"] or ""
         turned = any(tried["verdict"] is not True for tried in body.get("tried", ()))
         return "instead" in body or turned or event in ("timeout", "cancelled", "stuck")
+    if kind == "event":
+        return bool(body["name"] == UNDO)
     return kind == "call_in_doubt"
 
 
@@ -196,7 +216,8 @@ def _advise(stored: StoredRun, snapshot: Snapshot, calls: tuple[CallAccount, ...
     pending = snapshot.pending
     if isinstance(pending, PendingCall) and pending.phase in ("probe", "doubt"):
         why = f"nobody knows whether {pending.tool} (key {pending.key}) happened; find out, then decide"
-        return "escalate", why, f"statemachine resolve {run} --happened | --not-happened"
+        undo = next((" | --undo" for c in calls if c.key == pending.key and c.undo and c.undoes is None), "")
+        return "escalate", why, f"statemachine resolve {run} --happened | --not-happened{undo}"
     if stored.finished is None:
         if stored.status == "waiting" and pending is None:
             event = (stored.waiting or "").removeprefix("event ").split(" ")[0]
@@ -204,13 +225,19 @@ def _advise(stored: StoredRun, snapshot: Snapshot, calls: tuple[CallAccount, ...
         return "continue", "what is completed is not done again", f"statemachine resume {run}"
     if stored.status == "succeeded":
         return "stop", "it has succeeded; there is nothing to do", ""
-    written = [call for call in calls if call.effect == "write" and call.completed]
-    lasting = [call.tool for call in written if call.reversibility != "full"]
+    written = [call for call in calls if call.stands]
+    undoable = [call for call in reversed(written) if call.undo is not None]
+    lasting = ", ".join(dict.fromkeys(call.tool for call in written if call.undo is None))
     if snapshot.failure is not None and snapshot.failure["class"] == "permission":
-        return "escalate", f"a person must give the permission: {snapshot.failure['message']}", ""
+        then = f"statemachine undo {run}" if undoable else ""
+        return "escalate", f"a person must give the permission: {snapshot.failure['message']}", then
+    if undoable:
+        names = ", ".join(f"{call.tool} ({call.key})" for call in undoable)
+        rest = f"; nothing undoes {lasting}" if lasting else ""
+        why = f"it has not succeeded; what it wrote can be undone, the newest first: {names}{rest}"
+        return "roll back", why, f"statemachine undo {run}"
     if lasting:
-        return "escalate", f"it has not succeeded, and {', '.join(lasting)} cannot be undone wholly", ""
-    if written:
-        names = ", ".join(f"{call.tool} ({call.key})" for call in reversed(written))
-        return "roll back", f"it has not succeeded; undo what it wrote, the newest first: {names}", ""
+        return "escalate", f"it has not succeeded, and what {lasting} did stands; no tool undoes it", ""
+    if any(call.undone for call in calls):
+        return "stop", "it has not succeeded, and all that it wrote is undone", ""
     return "stop", "it has not succeeded, and has changed nothing", ""

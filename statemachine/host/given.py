@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from statemachine.errors import InvalidInput
-from statemachine.kernel import Receipt
+from statemachine.errors import EventRefused, InvalidInput
+from statemachine.kernel import PendingCall, Receipt, Snapshot
+from statemachine.kernel.due import may_leave
 from statemachine.machine import types
 from statemachine.machine.definition import Definition
 from statemachine.machine.load import load
@@ -60,6 +61,32 @@ def checked_payload(definition: Definition, event: str, payload: Mapping[str, An
     if problems:
         raise InvalidInput("\n".join(problems))
     return given
+
+
+def refuse_if_doubtful(definition: Definition, snapshot: Snapshot) -> None:
+    """Raise EventRefused when it has to be decided first whether the run's pending call happened."""
+    call = snapshot.pending
+    if isinstance(call, PendingCall) and call.phase == "doubt" and not may_leave(definition, call):
+        undo = " | --undo" if call.tool in definition.undoes and call.undoes is None else ""
+        raise EventRefused(
+            f"it is not known whether call {call.key} ({call.tool}) happened; "
+            f"decide that first: statemachine resolve {snapshot.run} --happened | --not-happened{undo}"
+        )
+
+
+def refuse_if_not_undone(definition: Definition, call: PendingCall) -> None:
+    """Raise EventRefused when no tool can undo a call of which nobody knows what it gave."""
+    undo = definition.declaration.tools[call.tool].undo
+    if call.undoes is not None:
+        raise EventRefused(f"{call.tool} undoes a call itself; say whether it happened")
+    if undo is None:
+        raise EventRefused(f"nothing undoes {call.tool}; say whether it happened")
+    output = definition.signatures[undo].input.get("output")
+    if output is not None and output.required and not types.required(output.type)[1]:
+        raise EventRefused(
+            f"{undo} needs the output of the call, which nobody knows; if it happened, say so with its "
+            f"--output, then roll back"
+        )
 
 
 def refusal(definition: Definition, state: str, event: str, receipt: Receipt) -> str:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
@@ -28,16 +28,24 @@ from statemachine.errors import (
     UnknownEvent,
 )
 from statemachine.host.driver import Driver, Observer
-from statemachine.host.given import absolute, checked_payload, definition_of, refusal
+from statemachine.host.given import (
+    absolute,
+    checked_payload,
+    definition_of,
+    refusal,
+    refuse_if_doubtful,
+    refuse_if_not_undone,
+)
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
 from statemachine.host.sealing import sealed
+from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
 from statemachine.kernel import RESOLVE, Event, PendingCall, Step, queue, start, step
-from statemachine.kernel.due import may_leave
+from statemachine.kernel.rollback import account
 from statemachine.machine import types
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import UNDO, Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
 from statemachine.store import Commit, NewRun, Store
@@ -177,11 +185,14 @@ class Runtime:
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         pinned(self.store, stored.machine)  # before it is taken: what cannot be driven is left as it is
-        now = self.clock.now()
-        return await self.drive(run, self.store.acquire(run, self.owner, now, LEASE, is_dead), now)
+        return await self._take(run)
 
-    async def drive(self, run: str, epoch: int, leased: float) -> RunView:
-        """Drive a run that this runtime has acquired, in that epoch and at that time.
+    async def _take(self, run: str, first: Event | None = None) -> RunView:
+        now = self.clock.now()
+        return await self.drive(run, self.store.acquire(run, self.owner, now, LEASE, is_dead), now, first)
+
+    async def drive(self, run: str, epoch: int, leased: float, first: Event | None = None) -> RunView:
+        """Drive a run that this runtime has acquired, in that epoch and at that time; ``first`` moves it first.
 
         Raises:
             InvalidMachine: Its tools can no longer be loaded; the run is given back.
@@ -196,7 +207,7 @@ class Runtime:
         driver = Driver(
             self, definition, snapshot, stored.head, epoch, follow=self.follow, patience=self.patience
         )
-        return await self._drive(driver, leased)
+        return await self._drive(driver, leased, first=first)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
         """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
@@ -217,7 +228,9 @@ class Runtime:
             if result is not None:
                 yield result
 
-    async def _drive(self, driver: Driver, leased: float, call: PendingCall | None = None) -> RunView:
+    async def _drive(
+        self, driver: Driver, leased: float, call: PendingCall | None = None, first: Event | None = None
+    ) -> RunView:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         run, driver.held_until = driver.snapshot.run, leased + LEASE
@@ -225,6 +238,8 @@ class Runtime:
         try:
             if call is not None:
                 driver.begin(call)
+            if first is not None:
+                await driver.take(step(driver.definition, driver.snapshot, first, self.clock.now()))
             await driver.drive()
         except BaseException:
             # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
@@ -285,24 +300,42 @@ class Runtime:
         """
         run = self.store.find(run)
         stored = self.store.load(run)
-        pending = restore(self.store, stored).pending
-        definition = pinned(self.store, stored.machine)
-        if (
-            isinstance(pending, PendingCall)
-            and pending.phase == "doubt"
-            and not may_leave(definition, pending)
-        ):
-            raise EventRefused(
-                f"it is not known whether call {pending.key} ({pending.tool}) happened; "
-                f"decide that first: statemachine resolve {run} --happened | --not-happened"
-            )
+        refuse_if_doubtful(pinned(self.store, stored.machine), restore(self.store, stored))
         return await self._post(run, "cancelled", {}, by)
 
-    async def resolve(self, run: str, happened: bool, output: Any = None, *, by: str = "") -> RunView:
-        """Decide on a call in doubt: it happened (with this output), or it did not and is made again.
+    async def undo(self, run: str, *, by: str = "") -> RunView:
+        """Roll a run back, wherever it is: undo its finished writes, the newest first, and end it.
+
+        A run that has not ended takes the machine's transition for ``undo``, if it has one. A roll back that
+        was stopped by a failure goes on with the write that could not be undone.
 
         Raises:
-            EventRefused: No call of the run is in doubt.
+            EventRefused: It wrote nothing that can be undone, or a call of it is in doubt.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        definition = pinned(self.store, stored.machine)
+        refuse_if_doubtful(definition, restore(self.store, stored))
+        if stored.finished is None:
+            return await self._post(run, UNDO, {}, by)
+        ledger = ledger_of(self.store, definition, run)
+        if ledger.next().payload["write"] is None:
+            stands = f"; {account({}, ledger.left())}" if ledger.left() else ""
+            raise EventRefused(f"run {run} has written nothing that can be undone{stands}")
+        return await self._take(run, Event(UNDO, by=by))
+
+    def standing(self, run: str) -> Mapping[str, int]:
+        """Return how many calls of each tool stand, or may: writes that finished and were not undone."""
+        run = self.store.find(run)
+        return ledger_of(self.store, pinned(self.store, self.store.load(run).machine), run).left()
+
+    async def resolve(
+        self, run: str, happened: bool | Literal["undo"], output: Any = None, *, by: str = ""
+    ) -> RunView:
+        """Decide on a call in doubt: it happened (with this output), it did not and is made again, or undo it.
+
+        Raises:
+            EventRefused: No call of the run is in doubt, or nothing undoes it.
             InvalidInput: The output is not what the tool gives.
         """
         run = self.store.find(run)
@@ -310,9 +343,13 @@ class Runtime:
         pending = restore(self.store, stored).pending
         if not isinstance(pending, PendingCall) or pending.phase not in ("doubt", "probe"):
             raise EventRefused(f"no call of run {run} is in doubt")
+        definition = pinned(self.store, stored.machine)
+        if happened == "undo":
+            refuse_if_not_undone(definition, pending)
+            return await self._post(run, RESOLVE, {"happened": None, "undo": True}, by, key=pending.key)
         payload: dict[str, Any] = {"happened": happened}
         if happened:
-            wanted = types.adapter(pinned(self.store, stored.machine).signatures[pending.tool].output)
+            wanted = types.adapter(definition.signatures[pending.tool].output)
             try:
                 payload["output"] = wanted.dump_python(wanted.validate_python(output), mode="json")
             except ValidationError as error:

@@ -82,6 +82,7 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
             "input": dict(call.input),
             "attempt": call.attempt,
             "phase": call.phase,
+            **({"undoes": call.undoes} if call.undoes is not None else {}),
             "due" if call.phase == "backoff" else "sent": call.due,
         }
     return RunView(

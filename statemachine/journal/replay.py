@@ -15,6 +15,8 @@ from statemachine.kernel import (
     RESOLVE,
     START,
     Event,
+    Immediate,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -101,18 +103,26 @@ def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Ite
         Deviates: A record is not what the machine would have written.
     """
     written, at, snapshot = list(records), 0, None
+    ledger = Ledger(definition)
     while at < len(written):
-        made = _step(definition, run, snapshot, written, at)
+        made = _step(definition, run, snapshot, written, at, ledger)
         for offset, entry in enumerate(made.entries):
             _compare(
                 made, entry, at + offset + 1, written[at + offset] if at + offset < len(written) else None
             )
+        for kind, body in made.entries:
+            ledger.add(kind, body)
         yield made
         at, snapshot = at + len(made.entries), made.snapshot
 
 
 def _step(
-    definition: Definition, run: str, snapshot: Snapshot | None, written: list[Written], at: int
+    definition: Definition,
+    run: str,
+    snapshot: Snapshot | None,
+    written: list[Written],
+    at: int,
+    ledger: Ledger,
 ) -> Step:
     """Return the step that begins with the record at a place."""
     _, now, kind, body = written[at]
@@ -121,7 +131,7 @@ def _step(
         if snapshot is None:
             begin = queue if body.get("queued") else start
             made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
-        elif (event := _event(snapshot, written, at)) is not None:
+        elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
@@ -134,18 +144,20 @@ def _step(
     return made
 
 
-def _event(snapshot: Snapshot, written: list[Written], at: int) -> Event | None:
+def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) -> Event | None:
     """Return the event that made the record at a place: the first of its step."""
     _, _, kind, body = written[at]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
+    if snapshot.rollback is not None and isinstance(pending, Immediate):
+        return ledger.next()
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
-            payload = {"happened": body["happened"]}
+            payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from statemachine.kernel.rollback import account
+
 Body = Mapping[str, Any]
 
 
@@ -42,7 +44,8 @@ def _transition(body: Body) -> str:
 
 def _intended(body: Body) -> str:
     again = f", try {body['attempt']}" if body["attempt"] > 1 else ""
-    return f"calls {body['tool']} (key {body['key']}{again}) with {_short(body['input'])}"
+    undoes = f"undoes {body['undoes']}: " if "undoes" in body else ""
+    return f"{undoes}calls {body['tool']} (key {body['key']}{again}) with {_short(body['input'])}"
 
 
 def _finished_call(body: Body) -> str:
@@ -53,8 +56,15 @@ def _finished_call(body: Body) -> str:
 
 
 def _resolved(body: Body) -> str:
+    if body.get("undo"):
+        return f"call {body['key']} in doubt: it is to be undone, says {body['by'] or 'somebody'}"
     verdict = {True: "it happened", False: "it did not happen", None: "no clear answer"}[body["happened"]]
     return f"call {body['key']} in doubt: {verdict}, says {body['by'] or 'somebody'}"
+
+
+def _rolled_back(body: Body) -> str:
+    stopped = f", stopped by a failure ({body['failed']})" if "failed" in body else ""
+    return f"rolled back{stopped}: {account(body['undone'], body['left'])}"
 
 
 def _timer(body: Body) -> str:
@@ -75,6 +85,7 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_finished": _finished_call,
     "call_in_doubt": lambda body: f"call {body['key']} is in doubt; asks {body['asks']}",
     "call_resolved": _resolved,
+    "rolled_back": _rolled_back,
     "timer_set": _timer,
     "run_finished": _finished,
 }

@@ -1,9 +1,10 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
 from statemachine.kernel.due import due, waiting_for
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Entry, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, UNDO_NEXT, Entry, Event, Step
+from statemachine.kernel.ledger import Ledger
 from statemachine.kernel.receipt import Candidate, Receipt
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source, Timer
+from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Snapshot, Source, Timer
 from statemachine.kernel.step import queue, start, step
 
 __all__ = [
@@ -12,12 +13,15 @@ __all__ = [
     "RECOVER",
     "RESOLVE",
     "START",
+    "UNDO_NEXT",
     "Candidate",
     "Entry",
     "Event",
     "Immediate",
+    "Ledger",
     "PendingCall",
     "Receipt",
+    "Rollback",
     "Snapshot",
     "Source",
     "Step",

@@ -11,10 +11,12 @@ from statemachine.clock import instant
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend, send
 from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.ledger import Written
 from statemachine.kernel.limits import limit_reached
+from statemachine.kernel.rollback import not_undone, undo, undone
 from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.saving import saved
-from statemachine.kernel.snapshot import PendingCall
+from statemachine.kernel.snapshot import PendingCall, Rollback
 from statemachine.machine.model import FailureClass
 from statemachine.machine.outcome import Failure, Outcome
 
@@ -39,7 +41,14 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
     if call.refreshes is not None:
         return _refreshed(draft, call, outcome)
-    failure = outcome.failure or _keep(draft, outcome.output, checked)
+    if draft.rollback is not None:
+        failure = outcome.failure
+        if outcome.not_done:
+            failure = Failure("data_error", f"only in part; not undone: {', '.join(outcome.not_done)}")
+        if failure is None:
+            return undone(draft, draft.rollback)
+    else:
+        failure = outcome.failure or _keep(draft, outcome.output, checked)
     if failure is None:
         draft.failure = None  # what failed before has been answered
         return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
@@ -76,6 +85,8 @@ def _failed(draft: Draft, call: PendingCall, failure: Failure) -> Step:
     if policy is None or used >= policy.max:
         retried = f" (after {used} {'retry' if used == 1 else 'retries'})" if used else ""
         draft.fail(failure.failure, failure.message + retried, call.tool)
+        if draft.rollback is not None:
+            return not_undone(draft, draft.rollback, failure, name)
         return route(draft, name)
     retries = {**call.retries, failure.failure: used + 1}
     if policy.refresh is not None:
@@ -128,9 +139,9 @@ def _share(seed: str) -> float:
 
 
 def _again(draft: Draft, call: PendingCall, event: str) -> Step:
-    """Make a call once more, under its key, unless a limit forbids it."""
+    """Make a call once more, under its key, unless a limit forbids it; none forbids to undo."""
     limit = limit_reached(draft, step=False, call=True)
-    if limit is not None:
+    if limit is not None and draft.rollback is None:
         return end_by_limit(draft, event, limit)
     send(draft, replace(call, attempt=call.attempt + 1, phase="sent", due=draft.now, after=None))
     return draft.step(event, "retry")
@@ -148,6 +159,8 @@ def _doubt(draft: Draft, call: PendingCall, event: str, *, ask: bool = True) -> 
 
 def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
     happened = event.payload.get("happened")
+    if event.payload.get("undo") is True:
+        return _undo_doubted(draft, call, event)
     if not isinstance(happened, bool) and (happened is not None or call.phase == "doubt"):
         return draft.refuse(RESOLVE, "noted")
     draft.add("call_resolved", {"key": call.key, "happened": happened, "by": event.by})
@@ -160,3 +173,12 @@ def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
     # It failed, and now is known to have done nothing: the tool's policy decides, and ends it at last.
     known: FailureClass = "timeout" if call.after == "timeout" else "transient"
     return _failed(draft, call, Failure(known, f"{call.after}; it is known by now that it did not happen"))
+
+
+def _undo_doubted(draft: Draft, call: PendingCall, event: Event) -> Step:
+    """Undo what may have happened, because a person says so; it has failed then, and done nothing."""
+    if draft.rollback is not None or call.tool not in draft.definition.undoes:
+        return draft.refuse(RESOLVE, "denied")
+    draft.add("call_resolved", {"key": call.key, "happened": None, "undo": True, "by": event.by})
+    undo(draft, Rollback({}, doubted=call), Written(call.key, call.tool, call.input, None))
+    return draft.step(RESOLVE, "noted")

@@ -56,6 +56,7 @@ class Draft:
         "pending",
         "recent",
         "result",
+        "rollback",
         "sources",
         "state",
         "status",
@@ -94,6 +95,7 @@ class Draft:
         self.result = before.output
         self.recent = before.recent
         self.watched = before.watched
+        self.rollback = before.rollback
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -179,6 +181,7 @@ class Draft:
             self.result,
             self.recent,
             self.watched,
+            self.rollback,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -18,6 +18,8 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
     if snapshot.finished:
         return []
     pending = snapshot.pending
+    if snapshot.rollback is not None and isinstance(pending, PendingCall):
+        return [(pending.due, Event(AGAIN, key=pending.key))] if pending.phase == "backoff" else []
     if isinstance(pending, Immediate):
         return [(snapshot.entered, Event(pending.event))]
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):

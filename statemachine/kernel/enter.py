@@ -8,9 +8,9 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.events import NOTHING
+from statemachine.kernel.events import NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
-from statemachine.kernel.snapshot import Immediate, PendingCall, Timer
+from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
 from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
 from statemachine.machine.expressions import Expression
@@ -65,6 +65,8 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
             draft.add("timer_set", {"due": draft.pending.due})
         case "choice":
             draft.pending = Immediate("always")
+        case "undo":
+            draft.rollback, draft.pending = Rollback({}), Immediate(UNDO_NEXT)
         case "event":
             draft.status = "waiting"
         case "final":
@@ -110,26 +112,31 @@ def send(draft: Draft, call: PendingCall) -> None:
     """Intend a call, for the first time or once more under its key."""
     draft.pending = draft.call = call
     draft.status = "running"
-    draft.calls += 1
     body = {"key": call.key, "tool": call.tool, "input": dict(call.input), "attempt": call.attempt}
+    if call.undoes is None:
+        draft.calls += 1  # what limits and bounds speak of: a roll back has its own, the writes there were
+    else:
+        body["undoes"] = call.undoes
     draft.add("call_intended", body)
 
 
-def finish(draft: Draft) -> None:
-    """End the run where it is."""
+def finish(draft: Draft, status: Status | None = None) -> None:
+    """End the run where it is, as its state says unless a ``status`` is given."""
     definition, state = draft.definition, draft.state
     final = definition.declaration.states[state].final
     draft.pending = None
-    draft.status = "cancelled" if final is None or (draft.cancelled and final == "failed") else final
+    cancelled = final is None or (draft.cancelled and final == "failed")
+    draft.status = status or ("cancelled" if cancelled or final is None else final)
     if draft.status == "succeeded":
         draft.because = ""
     draft.result = {name: _known(value, draft) for name, value in definition.outputs[state].items()}
     reason = definition.reasons.get(state)
-    if reason is not None:
+    if reason is not None and status is None:
         stated = str(_known(reason, draft) or "")
         # What ended the run instead of its own transition is told before what the machine says of it.
-        told = [draft.because] if draft.cancelled or draft.instead or not stated else []
-        draft.because = "; ".join([*told, *([stated] if stated and stated not in draft.because else [])])
+        if draft.cancelled or draft.instead or not stated:
+            stated = draft.because if stated in draft.because else f"{draft.because}; {stated}"
+        draft.because = stated
     body = {"status": draft.status, "state": state, "reason": draft.because, "output": draft.result}
     draft.add("run_finished", body)
 

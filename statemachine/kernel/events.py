@@ -21,6 +21,9 @@ RECOVER = "call.recovered"
 RESOLVE = "call.resolved"
 """Events between host and kernel about the pending call; machines do not see them."""
 
+UNDO_NEXT = "call.undo"
+"""The event with which the host offers a run that rolls back the next write to undo."""
+
 START = "start"
 """The event that moves a run that was queued."""
 
@@ -31,8 +34,10 @@ class Event:
 
     Attributes:
         name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
-            outside, or one of FINISH, AGAIN, RECOVER and RESOLVE.
-        payload: What it carries; for a resolution ``happened`` and, if it did, ``output``.
+            outside, ``undo``, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
+        payload: What it carries; for a resolution ``happened`` and, if it did, ``output``, or ``undo``; for
+            UNDO_NEXT ``write``, the parts of a Written or None, and ``left``, how many calls of each tool
+            stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.
         by: Who sent it, if a person or a program outside did.

@@ -44,7 +44,7 @@ def route(
             draft.fail("guard", f"guard `{failed.guard}` failed to evaluate: {failed.error}")
             edge = draft.select(REFUSED) if name != REFUSED else None
     if edge is not None:
-        return _take(draft, edge, name)
+        return take(draft, edge, name)
     if external:
         return draft.refuse(name, verdict)
     draft.because = _why_nowhere(draft, name, verdict)
@@ -53,7 +53,8 @@ def route(
     return draft.step(name, verdict)
 
 
-def _take(draft: Draft, edge: Edge, name: str) -> Step:
+def take(draft: Draft, edge: Edge, name: str) -> Step:
+    """Take a transition, unless a limit forbids it."""
     states = draft.definition.declaration.states
     target, exhausted = destination(draft.definition, draft.attempts, edge)
     if states[target].final is None:  # ending is never forbidden
@@ -82,7 +83,7 @@ def cancel(draft: Draft, by: str) -> Step:
     draft.because = f"cancelled by {by}" if by else "cancelled"
     edge = draft.select("cancelled")
     if edge is not None:
-        return _take(draft, edge, "cancelled")
+        return take(draft, edge, "cancelled")
     finish(draft)
     return draft.step("cancelled", "taken")
 

@@ -41,6 +41,7 @@ class PendingCall:
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
         refreshes: The tool whose call found stale data and is made anew after this read; None for any other.
+        undoes: Key of the call that this one undoes; None for any other.
     """
 
     key: str
@@ -53,6 +54,7 @@ class PendingCall:
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
     refreshes: str | None = None
+    undoes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,25 @@ class Immediate:
     """
 
     event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A roll back that is under way.
+
+    Attributes:
+        undone: How many calls of each tool were undone.
+        ends: The status that the run ends with afterwards; empty in a state that rolls back.
+        undoing: The tool whose call is being undone.
+        failed: The class of the failure that stopped it; empty as long as none did.
+        doubted: The one call in doubt that is undone, and nothing else, because a person said so.
+    """
+
+    undone: Mapping[str, int]
+    ends: Status | Literal[""] = ""
+    undoing: str = ""
+    failed: str = ""
+    doubted: PendingCall | None = None
 
 
 Pending = PendingCall | Timer | Immediate | None
@@ -105,6 +126,7 @@ class Snapshot(NamedTuple):
         recent: Digests of the last calls, where the machine wants to know whether it is stuck.
         watched: For each state that counts attempts, the digest of the watched fields when it was last
             entered, and at how many entries in a row it was that.
+        rollback: The roll back that is under way.
     """
 
     run: str
@@ -127,6 +149,7 @@ class Snapshot(NamedTuple):
     output: Mapping[str, Any] | None
     recent: tuple[str, ...] = ()
     watched: Mapping[str, tuple[str, int]] = _NOTHING
+    rollback: Rollback | None = None
 
     @property
     def finished(self) -> bool:
@@ -138,13 +161,12 @@ class Snapshot(NamedTuple):
         pending: dict[str, Any] | None = None
         match self.pending:
             case PendingCall() as call:
-                pending = {"kind": "call"} | {n: getattr(call, n) for n in PendingCall.__slots__}
-                pending["input"], pending["retries"] = dict(call.input), dict(call.retries)
+                pending = {"kind": "call"} | _call_data(call)
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
             case Immediate(event):
                 pending = {"kind": "immediate", "event": event}
-        return {
+        data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
             "seq": self.seq,
@@ -166,6 +188,11 @@ class Snapshot(NamedTuple):
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
         }
+        if self.rollback is not None:
+            rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
+            doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
+            data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
+        return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
@@ -177,5 +204,14 @@ class Snapshot(NamedTuple):
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
-        parts = {"pending": pending, "sources": sources, "watched": watched}
+        rollback = data.get("rollback")
+        if rollback is not None:
+            doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
+            rollback = Rollback(**{**rollback, "doubted": doubted})
+        parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
         return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
+
+
+def _call_data(call: PendingCall) -> dict[str, Any]:
+    data = {name: getattr(call, name) for name in PendingCall.__slots__}
+    return data | {"input": dict(call.input), "retries": dict(call.retries)}

@@ -10,11 +10,12 @@ from statemachine.kernel.calls import about_call
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, UNDO_NEXT, Event, Step
 from statemachine.kernel.inputs import checked_inputs
+from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, STUCK, Definition
+from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition
 from statemachine.machine.model import OPERATOR
 
 _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK))
@@ -86,7 +87,9 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     that time raises are taken when they are due (see :func:`due`), and refused before.
     """
     draft, name = Draft(definition, snapshot, instant(now)), event.name
-    pending = snapshot.pending
+    pending, rollback = snapshot.pending, snapshot.rollback
+    if name == UNDO and snapshot.finished:
+        return demanded(draft, event)
     if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
         return draft.refuse(name, "unknown")
     if name == START:
@@ -97,6 +100,10 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         if not isinstance(pending, PendingCall) or pending.key != event.key:
             return draft.refuse(name, "unknown")
         return about_call(draft, pending, event)
+    if rollback is not None:
+        if name == UNDO_NEXT and isinstance(pending, Immediate):
+            return undo_next(draft, rollback, event)
+        return draft.refuse(name, "denied")
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
@@ -107,6 +114,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     if name == "cancelled":
         draft.add("event", {"name": name, "by": event.by})
         return cancel(draft, event.by)
+    if name == UNDO:
+        return demanded(draft, event)
     if name not in definition.payloads:
         return draft.refuse(name, "unknown")
     draft.add("event", {"name": name, "payload": dict(event.payload), "by": event.by})

@@ -67,7 +67,7 @@ class Calls:
         )
 
     def _fits(self, path: Keys, expression: Expression, wanted: Any) -> None:
-        if not _assignable(expression.type, wanted):
+        if not assignable(expression.type, wanted):
             given, takes = types.kind(expression.type), types.kind(wanted)
             self.report.add("SM119", path, f"`{expression.text}` is {given}, but the tool takes {takes}")
 
@@ -102,7 +102,7 @@ class Calls:
             self.report.add("SM119", path, message)
             return None
         wanted = self.scopes.types.get(field, LOST)
-        if LOST not in (given, wanted) and not _assignable(given, wanted):
+        if LOST not in (given, wanted) and not assignable(given, wanted):
             message = f"`{text}` is {types.kind(given)}, but `{field}` is {types.kind(wanted)}"
             self.report.add("SM119", path, message)
         return field, tuple(parts), given != wanted
@@ -127,6 +127,7 @@ class Calls:
                 self.report.add("SM118", path, message, key=True)
 
 
-def _assignable(given: Any, wanted: Any) -> bool:
+def assignable(given: Any, wanted: Any) -> bool:
+    """Return whether a value of one type may be given where another is wanted, as far as the types tell."""
     kinds = types.kind(given), types.kind(wanted)
     return "any" in kinds or kinds[0] == kinds[1] or kinds == ("int", "float")

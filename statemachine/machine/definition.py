@@ -15,6 +15,9 @@ from statemachine.machine.signature import Signature
 STUCK = "stuck"
 """The event that a run raises which repeats itself."""
 
+UNDO = "undo"
+"""The event with which a person asks for a roll back."""
+
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
 
@@ -67,6 +70,7 @@ class Definition:
         folder: What its references are relative to.
         types: Type of each context field.
         signatures: Signature of each tool.
+        undoes: For each tool that can be undone, what the tool that undoes it takes.
         actions: For each state that calls a tool, what it does.
         receives: For each state that waits for events, the fields that take a part of what they carry.
         edges: For each state, its own transitions by declared event name.
@@ -82,6 +86,7 @@ class Definition:
     folder: Folder
     types: Mapping[str, Any]
     signatures: Mapping[str, Signature]
+    undoes: Mapping[str, tuple[str, ...]]
     actions: Mapping[str, Action]
     receives: Mapping[str, tuple[Save, ...]]
     edges: Mapping[str, Mapping[str, tuple[Edge, ...]]]
@@ -116,7 +121,7 @@ class Definition:
             f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(declared.limits, n) is not None
         ]
         return frozenset(
-            ["always", "done", "partial", "elapsed", "timeout", "cancelled", REFUSED, STUCK]
+            ["always", "done", "partial", "elapsed", "timeout", "cancelled", UNDO, REFUSED, STUCK]
             + [f"failed.{c}" for c in FAILURE_CLASSES]
             + limits
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]
@@ -131,12 +136,12 @@ class Definition:
 def event_names(event: str) -> tuple[str, ...]:
     """Return the names under which an event may be declared, from the most specific to the least.
 
-    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit
-    and a cancellation are not matched by ``*``: they are answers to a demand, not results.
+    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit,
+    a cancellation and a demanded roll back are not matched by ``*``: they are answers to a demand, not results.
     """
     parts = event.split(".")
     names = tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    if parts[0] in ("limit", "cancelled", "always"):
+    if parts[0] in ("limit", "cancelled", UNDO, "always"):
         return names
     if event == "partial":
         return (*names, "failed", "*")

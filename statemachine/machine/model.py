@@ -169,6 +169,8 @@ class Tool(Part):
         reversibility: Of a write: ``full``, ``partial`` or ``none``.
         idempotent: The same key may be sent twice without doing it twice. A read always is.
         probe: A read tool that takes ``key`` and says whether the call with that key happened.
+        undo: The write tool that takes such a call back. Its parameters are, by name, inputs of the call, the
+            call's ``key`` and its ``output``.
         timeout: Seconds that one call may take.
         failures: Exception name, errno name or exit status to failure class.
         retry: For a failure class, how often and when the call is repeated.
@@ -187,6 +189,7 @@ class Tool(Part):
     reversibility: Literal["full", "partial", "none"] | None = None
     idempotent: Annotated[bool, Field(strict=True)] | None = None
     probe: DottedName | None = None
+    undo: DottedName | None = None
     timeout: Duration = 60.0
     failures: dict[Text, FailureClass] = {}
     retry: dict[FailureClass, Retry] = {}
@@ -204,8 +207,13 @@ class Tool(Part):
             raise ValueError("a write declares its reversibility: full, partial or none")
         if self.effect == "write" and self.idempotent is None:
             raise ValueError("a write declares idempotent: true or false")
-        if self.effect == "read" and (self.reversibility or self.idempotent is not None or self.probe):
-            raise ValueError("reversibility, idempotent and probe belong to a write")
+        of_writes = (self.reversibility, self.probe, self.undo)
+        if self.effect == "read" and (any(of_writes) or self.idempotent is not None):
+            raise ValueError("reversibility, idempotent, probe and undo belong to a write")
+        if self.undo is not None and self.reversibility == "none":
+            raise ValueError(
+                "reversibility: none says that nothing undoes it; take undo out, or say full or partial"
+            )
         for failure, policy in self.retry.items():
             if (failure == "stale_data") != (policy.refresh is not None):
                 raise ValueError("a retry after stale_data names the tool to refresh with, and no other does")
@@ -270,7 +278,7 @@ def _wait(value: Any) -> Any:
 
 class State(Part):
     """A state. It calls a tool (``do``), waits for an event (only ``on``), waits for time (``wait``),
-    leaves at once by guard (``always``), or is final.
+    leaves at once by guard (``always``), rolls back (``undo``), or is final.
 
     Attributes:
         do: The tool to call on entry.
@@ -282,6 +290,9 @@ class State(Part):
             fails with ``data_error``.
         wait: Seconds to wait, or a back-off that grows with the state's attempts.
         always: Transitions to take at once.
+        undo: ``all``: undo every finished write of the run that still stands, the newest first. ``done`` says
+            that none is left, ``partial`` that those are which nothing undoes, ``failed.<class>`` that the
+            undoing of one failed; the rest then stands.
         on: Transitions by event.
         attempts: How often the state may be entered.
         exhausted: Where one more entry goes.
@@ -302,6 +313,7 @@ class State(Part):
         Backoff | None, BeforeValidator(_wait, json_schema_input_type=Duration | Backoff | None)
     ] = None
     always: Transitions | None = None
+    undo: Literal["all"] | None = None
     on: OnEvents = {}
     attempts: Count | None = None
     exhausted: Name | None = None
@@ -313,11 +325,13 @@ class State(Part):
 
     @model_validator(mode="after")
     def _one_kind(self) -> State:
-        kinds = [k for k in ("do", "wait", "always", "final") if getattr(self, k) is not None]
+        kinds = [k for k in ("do", "wait", "always", "undo", "final") if getattr(self, k) is not None]
         if len(kinds) > 1:
             raise ValueError(f"a state is one thing; this one has {' and '.join(kinds)}")
         if not kinds and not self.on:
-            raise ValueError("write one of do, wait, always, final, or on: with the events it waits for")
+            raise ValueError(
+                "write one of do, wait, always, undo, final, or on: with the events it waits for"
+            )
         if self.do is None and (self.arguments or self.sufficient):
             raise ValueError("with and sufficient belong to a state that calls a tool (do:)")
         if self.do is None and self.save and kinds:
@@ -328,12 +342,14 @@ class State(Part):
             raise ValueError("a final state has no on, attempts or timeout")
         if self.always is not None and (self.on or self.timeout):
             raise ValueError("a state with always leaves at once: it takes no events and has no timeout")
+        if self.undo is not None and self.timeout is not None:
+            raise ValueError("a roll back is not left half-way: it has no timeout but those of its tools")
         if (self.attempts is None) != (self.exhausted is None):
             raise ValueError("attempts and exhausted go together: how often, and where one more entry goes")
         return self
 
     @property
-    def kind(self) -> Literal["call", "wait", "choice", "final", "event"]:
+    def kind(self) -> Literal["call", "wait", "choice", "undo", "final", "event"]:
         """What the state does."""
         if self.do is not None:
             return "call"
@@ -341,6 +357,8 @@ class State(Part):
             return "wait"
         if self.always is not None:
             return "choice"
+        if self.undo is not None:
+            return "undo"
         return "event" if self.final is None else "final"
 
 

@@ -103,6 +103,7 @@ class Contract(TypedDict, total=False):
     reversibility: Literal["full", "partial", "none"] | None
     idempotent: bool | None
     probe: str | None
+    undo: str | None
     timeout: DurationText | None
     failures: Mapping[str, FailureClass] | None
     retry: Mapping[FailureClass, Mapping[str, Any]] | None

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from statemachine.errors import InvalidReference
 from statemachine.machine import types
-from statemachine.machine.calls import Calls
+from statemachine.machine.calls import Calls, assignable
 from statemachine.machine.definition import Definition, Edge
 from statemachine.machine.expressions import Expression
 from statemachine.machine.language import RESERVED_WORDS
-from statemachine.machine.model import Declaration, Transition
+from statemachine.machine.model import Declaration, Tool, Transition
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Locate, Report
 from statemachine.machine.report import nowhere as nowhere
@@ -73,6 +73,7 @@ class _Resolver:
         self.payloads = {event: self._payload(event, parts) for event, parts in declared.events.items()}
         self.signatures = self._signatures()
         self._probes()
+        undoes = {name: self._undo(name, tool) for name, tool in declared.tools.items() if tool.undo}
         self.scopes = Scopes(declared, self.types, report.lost("states"), self.folder, self.functions)
         calls = Calls(declared, report, self.scopes)
         actions = {
@@ -99,6 +100,7 @@ class _Resolver:
             self.folder,
             MappingProxyType(self.types),
             MappingProxyType(self.signatures),
+            MappingProxyType(undoes),
             MappingProxyType({n: a for n, a in actions.items() if a is not None}),
             MappingProxyType(receives),
             MappingProxyType(edges),
@@ -178,6 +180,31 @@ class _Resolver:
             ):
                 message = f"a probe takes the call's `key: str` and returns bool; `{tool.probe}` does not"
                 self.report.add("SM117", path, message)
+
+    def _undo(self, name: str, tool: Tool) -> tuple[str, ...]:
+        """Return what the tool that undoes another one takes of a call."""
+        path: Keys = ("tools", name, "undo")
+        undo, mine = self.declared.tools.get(tool.undo or ""), self.signatures.get(name)
+        signature = self.signatures.get(tool.undo or "")
+        if undo is None or signature is None or mine is None:
+            return ()
+        if undo.effect != "write":
+            self.report.add("SM117", path, f"`{tool.undo}` only reads; what undoes a write is a write")
+        if "stale_data" in undo.retry:
+            message = f"`{tool.undo}` undoes a call with that call's own input, which nothing refreshes"
+            self.report.add("SM117", path, message)
+        offered = {n: p.type for n, p in mine.input.items()} | {"key": str, "output": mine.output}
+        for parameter, wanted in signature.input.items():
+            if parameter not in offered:
+                if wanted.required:
+                    known = ", ".join(f"`{n}`" for n in offered)
+                    message = f"`{tool.undo}` needs `{parameter}`; of a call to undo it can take {known}"
+                    self.report.add("SM117", path, message)
+            elif not assignable(offered[parameter], wanted.type):
+                given, takes = types.kind(offered[parameter]), types.kind(wanted.type)
+                message = f"`{parameter}` of the call is {given}, but `{tool.undo}` takes {takes}"
+                self.report.add("SM119", path, message)
+        return tuple(n for n in signature.input if n in offered)
 
     def _edges(self, name: str) -> dict[str, tuple[Edge, ...]]:
         path: Keys = ("states", name)

@@ -10,15 +10,15 @@ from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
-_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "limit", "always", "stuck")
+_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "undo", "limit", "always", "stuck")
 """First words of the events that the runtime raises."""
 
-_OWN = {"call": ("done", "partial"), "wait": ("elapsed",)}
-"""Events that only one kind of state gets."""
+_OWN = {"call": ("done", "partial"), "undo": ("done", "partial"), "wait": ("elapsed",)}
+"""Events that only some kinds of state get."""
 
 _WHY = {
-    "done": "only a state that calls a tool (do:) gets `done`",
-    "partial": "only a state that calls a tool (do:) gets `partial`",
+    "done": "only a state that calls a tool (do:) or rolls back (undo:) gets `done`",
+    "partial": "only a state that calls a tool (do:) or rolls back (undo:) gets `partial`",
     "elapsed": "only a state that waits for time (wait:) gets `elapsed`",
     "timeout": "declare `timeout:` on the state to get `timeout`",
 }
@@ -72,7 +72,12 @@ class _Structure:
         named: list[tuple[Keys, str]] = [
             (("states", n, "do"), s.do) for n, s in self.declared.states.items() if s.do is not None
         ]
-        named += [(("tools", n, "probe"), t.probe) for n, t in tools.items() if t.probe is not None]
+        named += [
+            (("tools", n, part), other)
+            for n, tool in tools.items()
+            for part in ("probe", "undo")
+            if (other := getattr(tool, part)) is not None
+        ]
         for tool_name, tool in tools.items():
             for failure, policy in tool.retry.items():
                 if policy.refresh is not None:
@@ -128,7 +133,7 @@ class _Structure:
         path: Keys = ("states", name)
         damaged = bool(self.report.lost("states", name))
         known = [self._event((*path, "on", event), event, state, damaged=damaged) for event in state.on]
-        needed = {"call": "done", "wait": "elapsed"}.get(state.kind)
+        needed = {"call": "done", "undo": "done", "wait": "elapsed"}.get(state.kind)
         leaves = {needed, "*"} & {*state.on, *self.declared.on, *self.report.lost("states", name, "on")}
         if needed and not leaves and all(known) and (*path, "on") not in self.report.damaged:
             message = f"the state never leaves on `{needed}`; add it under on:"
@@ -161,7 +166,7 @@ class _Structure:
 
     def _possible(self, states: Iterable[State]) -> list[str]:
         limits = self.declared.limits
-        possible = ["*", "cancelled", "limit", "limit.cost", *_FAILED, *self.declared.events]
+        possible = ["*", "cancelled", "undo", "limit", "limit.cost", *_FAILED, *self.declared.events]
         possible += ["stuck"] if limits.stuck_after else []
         possible += [f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(limits, n)]
         possible += [f"limit.cost.{unit}" for unit in limits.cost]

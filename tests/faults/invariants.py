@@ -12,7 +12,7 @@ from statemachine.host.view import restore
 from statemachine.journal import decode, verify
 from statemachine.journal.replay import Written, replay
 from statemachine.store import Store
-from tests.faults.world import BY_NAME, Line, World
+from tests.faults.world import BY_NAME, UNDOES, Line, World
 
 
 class Acknowledged(NamedTuple):
@@ -42,6 +42,9 @@ def acknowledged(file: Path) -> list[Acknowledged]:
     return [
         Acknowledged(run, int(e), int(seq), hash, by, kind == "lease") for kind, run, e, seq, hash, by in rows
     ]
+
+
+_UNDOING = frozenset(effect.name for effect in UNDOES.values())
 
 
 def violations(
@@ -105,6 +108,7 @@ def _of_run(
         yield "the snapshot is not the one that its journal leads to"
     yield from _effects(written, effects)
     yield from _counters(written)
+    yield from _undone(written)
     if settled and stored.finished is None and not (stored.waiting or "").startswith("a decision on call"):
         yield f"it neither ended nor waits for a person: {stored.status} in {stored.state}"
 
@@ -136,8 +140,25 @@ def _effects(written: list[Written], effects: dict[str, list[Line]]) -> Iterator
         Counter(b["to"] for _, _, kind, b in written if kind == "transition"),
     )
     for tool, count in keys.items():
-        if count > entered[tool]:
+        if tool not in _UNDOING and count > entered[tool]:
             yield f"{tool} was called under {count} keys for {entered[tool]} entries of its state"
+
+
+def _undone(written: list[Written]) -> Iterator[str]:
+    """A finished write is undone once at most, and by the end of a roll back that no failure stopped."""
+    undoes = {b["key"]: b["undoes"] for _, _, kind, b in written if kind == "call_intended" and "undoes" in b}
+    tools = {b["key"]: b["tool"] for _, _, kind, b in written if kind == "call_intended"}
+    standing: set[str] = set()
+    for seq, _, kind, body in written:
+        if kind == "call_finished" and body["kind"] != "failure":
+            key = body["key"]
+            if key not in undoes and tools[key] in UNDOES:
+                standing.add(key)
+            elif key in undoes and undoes[key] not in standing:
+                yield f"record {seq}: {undoes[key]} is undone and did not stand"
+            standing.discard(undoes.get(key, ""))
+        elif kind == "rolled_back" and "failed" not in body and standing:
+            yield f"record {seq}: rolled back, and {', '.join(sorted(standing))} stands"
 
 
 def _denied(key: str, written: list[Written]) -> bool:

@@ -254,12 +254,13 @@ class Simulation:
             raise result
 
     async def _someone(self, host: Runtime) -> None:
-        """Let a person cancel a run, at times."""
-        for run in host.store.unfinished():
+        """Let a person cancel a run, or roll it back, at times."""
+        for run in [run.id for run in host.store.runs()]:
             if self.random.random() < 0.1:
-                self.fired["cancel"] += 1
+                demand = self.random.choice((host.cancel, host.undo))
+                self.fired[demand.__name__] += 1
                 with contextlib.suppress(StoreUnusable, LeaseLost, EventRefused):
-                    await host.cancel(run, by=worlds.PERSON)
+                    await demand(run, by=worlds.PERSON)
 
     async def processes(self, start: int) -> None:
         """Be one process or, at times, two at once; the second comes when the first one's leases may have lapsed."""

@@ -62,15 +62,25 @@ EFFECTS = (
     Effect("block", _WRITE + "false, timeout: 700ms", unsafe=True, threaded=True),
     Effect("overrun", _WRITE + "false, timeout: 30ms, probe: happened", True, ("late",), threaded=True),
 )
-BY_NAME = {effect.name: effect for effect in EFFECTS}
+# What undoes two of the effects: they are called by a roll back, and by no state.
+UNDOES = {
+    "put": Effect("take", _WRITE + "true, timeout: 700ms, " + _RETRY.format("transient"), False, ("fails",)),
+    "ship": Effect("recall", _WRITE + "false, timeout: 700ms, probe: happened", unsafe=True),
+    "pay": Effect("refund", _WRITE + "false, timeout: 700ms", unsafe=True),
+}
+BY_NAME = {effect.name: effect for effect in (*EFFECTS, *UNDOES.values())}
 
 
 def machine(effects: tuple[Effect, ...] = EFFECTS) -> str:
-    """Return a machine that has each effect in turn, then waits for time, as often as its input ``laps`` says."""
+    """Return a machine that has each effect in turn, then waits for time, as often as its input ``laps`` says.
+
+    At the end what can be undone is, unless its input ``regrets`` is false.
+    """
     names = [effect.name for effect in effects]
     tools = "\n".join(
-        f'  {effect.name}: {{python: "tests.faults.world:tools.{effect.name}", {effect.contract}}}'
-        for effect in effects
+        f'  {effect.name}: {{python: "tests.faults.world:tools.{effect.name}", {effect.contract}'
+        + (f", undo: {UNDOES[effect.name].name}}}" if effect.name in UNDOES else "}")
+        for effect in (*effects, *(UNDOES[name] for name in names if name in UNDOES))
     )
     states = "\n".join(
         f"  {name}: {{do: {name}, save: {name}, on: {{done: {after}, failed: fail}}}}"
@@ -82,6 +92,7 @@ machine: effects
 version: "1"
 context:
   laps: {{type: int, owner: operator, default: 1}}
+  regrets: {{type: bool, owner: operator, default: true}}
 {context}
 tools:
 {tools}
@@ -93,7 +104,11 @@ states:
   lap:
     attempts: 9
     exhausted: fail
-    always: [{{to: complete, when: "attempts.lap >= laps"}}, {{to: {names[0]}}}]
+    always:
+      - {{to: {names[0]}, when: "attempts.lap < laps"}}
+      - {{to: back, when: regrets}}
+      - {{to: complete}}
+  back: {{undo: all, on: {{done: complete, partial: complete, failed: fail}}}}
   complete: {{final: succeeded}}
   fail: {{final: failed}}
 """
@@ -246,7 +261,7 @@ def _tool(effect: Effect) -> Callable[[Call], object]:
     return threaded if effect.threaded else tool
 
 
-tools = SimpleNamespace(**{effect.name: _tool(effect) for effect in EFFECTS})
+tools = SimpleNamespace(**{effect.name: _tool(effect) for effect in BY_NAME.values()})
 
 
 async def happened(key: str) -> bool:

@@ -30,6 +30,15 @@ def write(world: Path, call: Call) -> int:
 async def write_async(world: Path, call: Call) -> int:
     return note(world, call.key)
 
+def erase(world: Path, key: str) -> None:
+    """Take what the call with a key wrote out of the world."""
+    world.write_text("".join(line for line in world.read_text().splitlines(True) if line.strip() != key))
+
+def stuck(world: Path, key: str) -> None:
+    if not (world.parent / "open").exists():
+        raise PermissionError(13, "locked")
+    erase(world, key)
+
 def happened(key: str) -> bool:
     return False
 
@@ -124,6 +133,7 @@ context:
 limits: {parts["limits"]}
 tools:
   tool: {{python: "tools.py:{name}", {contract}}}
+  back: {{python: "tools.py:erase", effect: write, reversibility: full, idempotent: true, timeout: 5s}}
 initial: act
 states:
   act: {{do: tool, {parts["save"]}on: {{{parts["on"]}}}{parts["more"]}}}

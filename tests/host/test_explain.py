@@ -19,7 +19,7 @@ from tests.host.conftest import LOOP, one_tool
 
 Write = Callable[[str], Path]
 UNSAFE = "effect: write, reversibility: none, idempotent: false, timeout: 1m"
-UNDOABLE = "effect: write, reversibility: full, idempotent: true, timeout: 1m"
+UNDOABLE = "effect: write, reversibility: full, idempotent: true, timeout: 1m, undo: back"
 
 
 def ran(file: Path) -> Explanation:
@@ -53,7 +53,7 @@ def test_a_failed_run_names_the_record_that_put_it_off_course(machine: Write) ->
 
 @pytest.mark.parametrize(
     ("contract", "advice", "says"),
-    [(UNDOABLE, "roll back", "tool ("), (UNSAFE, "escalate", "cannot be undone")],
+    [(UNDOABLE, "roll back", "tool ("), (UNSAFE, "escalate", "no tool undoes it")],
 )
 def test_what_was_written_decides_what_to_do(machine: Write, contract: str, advice: str, says: str) -> None:
     """A failed run whose writes can be undone is rolled back; any other needs a person."""

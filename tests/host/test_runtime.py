@@ -227,7 +227,8 @@ def test_stop_leaves_a_run_that_can_be_resumed(machine: Write) -> None:
             runtime.stop()
             view = await task
             assert (view.status, view.owner) == ("running", None)
-        file.parent.joinpath("tools.py").write_text("def hang_async(world: str) -> int: return 7\n")
+        with file.parent.joinpath("tools.py").open("a") as tools:
+            tools.write("def hang_async(world: Path) -> int: return 7\n")
 
     file = machine(one_tool("hang_async", "effect: read, timeout: 1m"))
     asyncio.run(go())

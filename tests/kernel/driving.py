@@ -8,7 +8,20 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from statemachine.kernel import AGAIN, FINISH, RECOVER, RESOLVE, Event, PendingCall, Step, due, start, step
+from statemachine.kernel import (
+    AGAIN,
+    FINISH,
+    RECOVER,
+    RESOLVE,
+    UNDO_NEXT,
+    Event,
+    Ledger,
+    PendingCall,
+    Step,
+    due,
+    start,
+    step,
+)
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration, FailureClass
 from statemachine.machine.outcome import Failure, Outcome
@@ -17,12 +30,15 @@ from statemachine.machine.resolve import resolve
 
 FOLDER = Folder(Path(__file__).parent)
 WRITE = {"effect": "write", "reversibility": "none"}
+UNDONE = {"effect": "write", "reversibility": "partial"}
 TOOLS: dict[str, dict[str, Any]] = {
     "look": {"python": "tools.py:look", "effect": "read"},
-    "put": {"python": "tools.py:put", **WRITE, "idempotent": True},
-    "post": {"python": "tools.py:post", **WRITE, "idempotent": False, "probe": "posted"},
+    "put": {"python": "tools.py:put", **UNDONE, "idempotent": True, "undo": "take"},
+    "post": {"python": "tools.py:post", **UNDONE, "idempotent": False, "probe": "posted", "undo": "unpost"},
     "mail": {"python": "tools.py:mail", **WRITE, "idempotent": False},
     "posted": {"python": "tools.py:posted", "effect": "read"},
+    "take": {"python": "tools.py:take", **UNDONE, "idempotent": True},
+    "unpost": {"python": "tools.py:unpost", **UNDONE, "idempotent": False},
 }
 GOOD = {"ok": True, "score": 0.9, "size": 3}
 BAD = {"ok": False, "score": 0.1, "size": 0}
@@ -35,7 +51,8 @@ def declare(states: Mapping[str, Any], **parts: Any) -> Definition:
     if callers:
         context["answer"] = {"type": "tools.py:Answer", "owner": callers, "fresh_for": "1m"}
         context["size"] = {"type": "int", "owner": callers}
-    tools = {name: {**tool, **parts.get("tools", {}).get(name, {})} for name, tool in TOOLS.items()}
+    changed = parts.get("tools", {})
+    tools = {name: {**TOOLS.get(name, {}), **changed.get(name, {})} for name in {**TOOLS, **changed}}
     fixed = {"machine": "test", "version": "1", "initial": next(iter(states)), "context": context}
     return resolve(
         Declaration.model_validate({**fixed, **parts, "tools": tools, "states": dict(states)}), FOLDER
@@ -116,11 +133,19 @@ class Run:
         payload = {"happened": happened} | ({"output": output} if output is not None else {})
         return self.take(Event(RESOLVE, payload, key=self.call.key, by=by))
 
+    @property
+    def ledger(self) -> Ledger:
+        """What the run did to the world and has not undone."""
+        ledger = Ledger(self.definition)
+        for kind, body in self.entries:
+            ledger.add(kind, body)
+        return ledger
+
     def wait(self) -> Step:
-        """Let time pass until time moves the run."""
+        """Let time pass until time moves the run; one that rolls back is offered the next write to undo."""
         at, event = self.due
         self.now = max(self.now, at)
-        return self.take(event)
+        return self.take(self.ledger.next() if event.name == UNDO_NEXT else event)
 
     def settle(self) -> Run:
         """Let every immediate event happen."""

@@ -12,7 +12,9 @@ from statemachine.kernel import (
     FINISH,
     RECOVER,
     RESOLVE,
+    UNDO_NEXT,
     Event,
+    Ledger,
     PendingCall,
     Snapshot,
     Step,
@@ -36,7 +38,7 @@ COMMON_GUARDS = (
     "1 / (n - 1) > 0",  # fails to evaluate for n = 1
 )
 CALL_GUARDS = ("known.answer && answer.ok", "answer.score > 0.5", "fresh.answer", "size > 2")
-KINDS = ("call", "call", "call", "wait", "choice", "event")
+KINDS = ("call", "call", "call", "call", "wait", "choice", "event", "undo")
 
 durations = st.sampled_from(["500ms", "1s", "5s", "1m"])
 Moves = list[tuple[Event, float, Step]]
@@ -85,7 +87,7 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
         if kind == "choice":
             state["always"] = transitions()
         else:
-            timeout = draw(st.none() | durations)
+            timeout = None if kind == "undo" else draw(st.none() | durations)
             more = ("timeout",) if timeout else ()
             if timeout:
                 state["timeout"] = timeout
@@ -99,6 +101,8 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
             elif kind == "wait":
                 state["wait"] = draw(durations | st.just({"initial": "1s", "factor": 3, "cap": "10s"}))
                 state["on"] = routes("elapsed", *more)
+            elif kind == "undo":
+                state |= {"undo": "all", "on": routes("done", "partial")}
             else:
                 state["on"] = routes("go", *more)
         if name in counted:
@@ -123,7 +127,9 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
     on: dict[str, Any] = {}
     if draw(st.booleans()):
         on["limit"] = transitions(ends)
-    for event in draw(st.lists(st.sampled_from(["failed", "cancelled", "sized"]), max_size=2, unique=True)):
+    for event in draw(
+        st.lists(st.sampled_from(["failed", "cancelled", "sized", "undo"]), max_size=2, unique=True)
+    ):
         on[event] = transitions()
     policy = st.fixed_dictionaries(
         {
@@ -163,7 +169,7 @@ noise = st.sampled_from(
         Event(n)
         for n in ("elapsed", "timeout", "always", "limit.elapsed", "failed.guard", "done", "limit.steps", "x")
     ]
-    + [Event("cancelled", by="ann")]
+    + [Event("cancelled", by="ann"), Event("undo", by="ann"), Event(UNDO_NEXT)]
     + [Event(n, {"happened": True}, Outcome(GOOD), "run:1") for n in (FINISH, AGAIN, RECOVER, RESOLVE)]
 )
 
@@ -176,7 +182,9 @@ def answers(snapshot: Snapshot) -> st.SearchStrategy[Event]:
     if pending.phase == "sent":
         return outcomes.map(lambda outcome: Event(FINISH, outcome=outcome, key=pending.key))
     decided = st.builds(
-        lambda h, o: {"happened": h, "output": o}, st.sampled_from([True, False, None]), outputs
+        lambda h, o: {"happened": None, "undo": True} if h == "undo" else {"happened": h, "output": o},
+        st.sampled_from([True, False, None, "undo"]),
+        outputs,
     )
     return decided.map(lambda payload: Event(RESOLVE, payload, key=pending.key, by="ann"))
 
@@ -187,9 +195,12 @@ def moves(draw: st.DrawFn, definition: Definition, longest: int = 40) -> Moves:
     now = draw(st.floats(0, 2e9, allow_nan=False))
     made = start(definition, "run", {"n": draw(st.integers(0, 4))}, now)
     found: Moves = [(Event("start"), now, made)]
+    ledger = Ledger(definition)
     for _ in range(draw(st.integers(longest // 4, longest))):
         if made.snapshot.finished and found[-2:][0][2].snapshot.finished:
             break  # one event after the end is enough
+        for kind, body in made.entries:
+            ledger.add(kind, body)
         snapshot, chance = made.snapshot, draw(st.integers(0, 9))
         timed = due(definition, snapshot)
         if chance == 0:
@@ -200,6 +211,7 @@ def moves(draw: st.DrawFn, definition: Definition, longest: int = 40) -> Moves:
             event = draw(answer)
         elif timed is not None and chance > 2:
             now, event = max(now, timed[0]), timed[1]
+            event = ledger.next() if event.name == UNDO_NEXT else event
         else:
             event = draw(posted)
         now += draw(st.sampled_from([0.0, 0.0, 0.25, 1 / 3, 7.0]))

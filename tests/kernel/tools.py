@@ -36,3 +36,11 @@ def posted(key: str) -> bool:
 def mail(n: int) -> Answer:
     """Write something that must not be written twice and cannot be asked for."""
     return Answer(ok=n > 0)
+
+
+def take(n: int, output: Answer) -> None:
+    """Undo a put."""
+
+
+def unpost(key: str, n: int = 0) -> None:
+    """Undo a post."""

@@ -1,0 +1,19 @@
+"""What a stored run did to the world and has not undone."""
+
+from __future__ import annotations
+
+from statemachine.journal import decode
+from statemachine.kernel import Ledger
+from statemachine.machine.definition import Definition
+from statemachine.store import Store
+
+
+def ledger_of(store: Store, definition: Definition, run: str) -> Ledger:
+    """Return the ledger of a run as its journal has it, read once through."""
+    ledger = Ledger(definition)
+    for record in store.records(run):
+        if record.kind in Ledger.KINDS:
+            body = decode(record.body, store.blob)
+            assert isinstance(body, dict)
+            ledger.add(record.kind, body)
+    return ledger
