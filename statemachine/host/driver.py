@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from statemachine.clock import Clock
+from statemachine.errors import disk_refused
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.kernel import (
@@ -65,6 +66,22 @@ class Services(Protocol):
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run."""
         ...
+
+
+def make_folder(folder: Path, definition: Definition, tool: str) -> None:
+    """Make a run's folder if a tool is told of it: before the call is intended, so that a full disk leaves nothing in doubt.
+
+    Raises:
+        StoreUnusable: It cannot be made.
+    """
+    if definition.signatures[tool].call_parameter is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = (
+                f"{folder} cannot be made: {error.strerror}; make room, or its folder writable, then resume"
+            )
+            raise disk_refused(error, told) from error
 
 
 class Driver:
@@ -222,6 +239,8 @@ class Driver:
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
         now = made.at
+        if made.call is not None:
+            make_folder(self.services.folder_of(self.snapshot.run), self.definition, made.call.tool)
         if made.entries or handled:
             commit = sealed(
                 self.definition,
@@ -261,10 +280,10 @@ class Driver:
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:
-        folder = self.services.folder_of(self.snapshot.run)
-        if self.definition.signatures[tool].call_parameter is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        timeout = self.definition.declaration.tools[tool].timeout
+        folder, timeout = (
+            self.services.folder_of(self.snapshot.run),
+            self.definition.declaration.tools[tool].timeout,
+        )
         return Call(
             call.key, self.snapshot.run, call.seq, call.attempt, self.services.clock.now() + timeout, folder
         )
@@ -273,6 +292,7 @@ class Driver:
         """Ask the world whether a call happened; no clear answer leaves the decision to a person."""
         probe = self.definition.declaration.tools[call.tool].probe
         assert probe is not None
+        make_folder(self.services.folder_of(self.snapshot.run), self.definition, probe)
         outcome = await invoke(self.definition, probe, {"key": call.key}, self._call(call, probe))
         happened = outcome.output if outcome.kind == "success" else None
         return Event(RESOLVE, {"happened": happened}, key=call.key, by=f"probe {probe}")

@@ -27,7 +27,7 @@ from statemachine.errors import (
     StoreUnusable,
     UnknownEvent,
 )
-from statemachine.host.driver import Driver, Observer
+from statemachine.host.driver import Driver, Observer, make_folder
 from statemachine.host.given import (
     absolute,
     checked_payload,
@@ -109,7 +109,9 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        # What failed first is what must be told; that the store cannot be closed well follows from it.
+        with contextlib.suppress(StoreUnusable) if error else contextlib.nullcontext():
+            await self.close()
 
     async def close(self) -> None:
         """Stop renewing leases and close the store."""
@@ -144,6 +146,8 @@ class Runtime:
         """
         definition = definition_of(machine)
         made = start(definition, *self._named(definition, inputs), self.clock.now())
+        if made.call is not None:
+            make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
