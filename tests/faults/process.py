@@ -61,6 +61,7 @@ class Order:
         mutant: What is broken in this process on purpose; empty for nothing.
         wait: Whether to wait, before anything else, until ``go`` is in the folder.
         skew: Seconds by which its clock is fast.
+        jump: How its clock is set at the point, instead of a signal: what libfaketime is to read.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Order:
     mutant: str = ""
     wait: bool = False
     skew: float = 0.0
+    jump: str = ""
 
 
 class Points:
@@ -87,7 +89,10 @@ class Points:
         self.counts[name] += 1
         if self.counts.total() == self.order.point or (name, self.counts[name]) == self.order.at:
             self.log.write_text(name)
-            os.kill(os.getpid(), self.order.signal)
+            if self.order.jump:
+                (self.order.folder / "clock.txt").write_text(self.order.jump)
+            else:
+                os.kill(os.getpid(), self.order.signal)
         elif not (self.order.point or self.order.at):
             with self.log.open("a") as file:
                 file.write(f"{name}\n")
@@ -96,7 +101,7 @@ class Points:
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
     """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
-    commit, acquire, wait = Store.commit, Store.acquire, Driver._wait
+    commit, acquire, following = Store.commit, Store.acquire, Driver._next
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -125,19 +130,19 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
         world.reached("after a lease is taken")
         return epoch
 
-    async def waiting(self: Driver, seconds: float | None) -> None:
+    async def next_(self: Driver) -> Any:
         pending = self.snapshot.pending
         if isinstance(pending, PendingCall) and pending.phase == "backoff":
             world.reached("in back-off")
-        await wait(self, seconds)
+        return await following(self)
 
     Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
-    Driver._wait = waiting  # type: ignore[method-assign]
+    Driver._next = next_  # type: ignore[method-assign]
     try:
         yield
     finally:
         Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
-        Driver._wait = wait  # type: ignore[method-assign]
+        Driver._next = following  # type: ignore[method-assign]
         os.close(file)
 
 
@@ -298,9 +303,9 @@ def ended(process: ForkServerProcess) -> int:
         time.sleep(0.005)
 
 
-def judged(world: World, mutant: str = "") -> list[str]:
+def judged(world: World, mutant: str = "", skew: float = 0.0) -> list[str]:
     """Let a last process finish what is left in a world; return the invariants that do not hold."""
-    code = ended(spawn(Order(world.folder, do="judge", mutant=mutant)))
+    code = ended(spawn(Order(world.folder, do="judge", mutant=mutant, skew=skew)))
     if code != 0:
         return [f"whoever came after the faults could not go on; {what}" for what in wrong(world, code, 0)]
     return (world.folder / "violations.txt").read_text().splitlines()
