@@ -11,9 +11,9 @@ from tests.faults.__main__ import KINDS
 from tests.faults.tally import Tally
 
 ENOUGH = {
-    "kill": (40, 500),
+    "kill": (40, 1000),
     "stop": (8, 40),
-    "syscalls": (25, 700),
+    "syscalls": (25, 400),
     "errors": (15, 300),
     "power": (40, 1000),
     "processes": (15, 100),
