@@ -94,6 +94,14 @@ class InvalidMachine(StateMachineError):
         super().__init__("\n".join(f.render() for f in self.findings))
 
 
+class InvalidPolicy(InvalidMachine):
+    """A policy is wrong; ``findings`` lists everything that is."""
+
+
+class InvalidKey(StateMachineError):
+    """A private key is not there, is no key, or others may read it."""
+
+
 class InvalidReference(StateMachineError):
     """A reference such as ``tools.py:check`` does not lead to a usable Python object."""
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from statemachine.cli import declare, doctor, draw, drive, look, many
+from statemachine.cli import approve, declare, doctor, draw, drive, look, many
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -44,6 +44,9 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+
+app.add_typer(approve.key, name="key")
+app.add_typer(approve.approvals, name="approvals")
 
 
 def main() -> None:

@@ -10,13 +10,20 @@ from typing import Any
 from statemachine.errors import StateMachineError
 from statemachine.kernel import (
     AGAIN,
+    ANNOUNCED,
+    DECIDED,
     FINISH,
+    HELD,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
+    REVIEWED,
     START,
     Event,
     Immediate,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -24,7 +31,7 @@ from statemachine.kernel import (
     start,
     step,
 )
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -130,7 +137,8 @@ def _step(
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
+            by = body.get("by", "")
+            made = begin(definition, run, body["inputs"], now, by) if kind == "run_started" else None
         elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -161,6 +169,22 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
             if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
+        case "approval_decided":
+            return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
+        case "approval_reviewed":
+            return Event(REVIEWED, body)
+        case "approval_announced":
+            return Event(ANNOUNCED, body)
+        case "approval_held":
+            return Event(RELEASED, {"hold": body["until"], "because": body["because"]})
+        case "call_held":
+            return Event(HELD, body, key=key)
+        case "call_intended" | "approval_requested" if isinstance(pending, PendingApproval):
+            return Event(RELEASED)
+        case "approval_requested":
+            return Event(LIFTED, key=key)
+        case "call_intended" if isinstance(pending, PendingCall) and pending.phase == "held":
+            return Event(LIFTED, key=key)
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)

@@ -45,6 +45,7 @@ class Draft:
         "context",
         "cost",
         "definition",
+        "denied",
         "entered",
         "entries",
         "error",
@@ -56,6 +57,7 @@ class Draft:
         "pending",
         "recent",
         "result",
+        "reviews",
         "rollback",
         "sources",
         "state",
@@ -96,6 +98,8 @@ class Draft:
         self.recent = before.recent
         self.watched = before.watched
         self.rollback = before.rollback
+        self.denied = before.denied
+        self.reviews = before.reviews
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -182,6 +186,8 @@ class Draft:
             self.recent,
             self.watched,
             self.rollback,
+            self.denied,
+            self.reviews,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -7,22 +7,39 @@ from typing import Any
 
 from statemachine.clock import instant
 from statemachine.kernel.calls import about_call
+from statemachine.kernel.deciding import announced, decide, expire, release, reviewed
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, UNDO_NEXT, Event, Step
+from statemachine.kernel.events import (
+    AGAIN,
+    ANNOUNCED,
+    DECIDED,
+    FINISH,
+    HELD,
+    LIFTED,
+    RECOVER,
+    RELEASED,
+    RESOLVE,
+    REVIEWED,
+    START,
+    UNDO_NEXT,
+    Event,
+    Step,
+)
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Source
+from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UNDO, Definition
 from statemachine.machine.model import OPERATOR
 
-_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK))
-_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
+_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK))
+_ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
 
 
-def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str = "") -> Step:
     """Return the first step of a new run.
 
     Args:
@@ -30,26 +47,29 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         run: Id of the run.
         inputs: Values of fields that the operator owns; text is read as the field's type.
         now: The time, in seconds since the epoch; it counts to the microsecond.
+        by: Who starts it; nobody approves calls of a run of their own.
 
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
-    draft = _begun(definition, run, inputs, now)
+    draft = _begun(definition, run, inputs, now, by)
     enter(draft, definition.declaration.initial, None)
     return draft.step(START, "taken")
 
 
-def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str = "") -> Step:
     """Return the first step of a run that waits, pending, for someone to send it START; else as :func:`start`.
 
     Until then it can only be cancelled. Its limits count from START on, not from here.
     """
-    draft = _begun(definition, run, inputs, now, queued=True)
+    draft = _begun(definition, run, inputs, now, by, queued=True)
     draft.status, draft.pending = "pending", Immediate(START)
     return draft.step("queue", "taken")
 
 
-def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, **more: bool) -> Draft:
+def _begun(
+    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str, **more: bool
+) -> Draft:
     given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
     context = {n: f.default for n, f in declared.context.items() if f.has_default} | given
@@ -76,7 +96,7 @@ def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: flo
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
-    draft.add("run_started", {**machine, "inputs": given, **more})
+    draft.add("run_started", {**machine, "inputs": given, **({"by": by} if by else {}), **more})
     return draft
 
 
@@ -88,6 +108,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     """
     draft, name = Draft(definition, snapshot, instant(now)), event.name
     pending, rollback = snapshot.pending, snapshot.rollback
+    if name == REVIEWED:
+        return reviewed(draft, event)
     if name == UNDO and snapshot.finished:
         return demanded(draft, event)
     if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
@@ -104,10 +126,18 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         if name == UNDO_NEXT and isinstance(pending, Immediate):
             return undo_next(draft, rollback, event)
         return draft.refuse(name, "denied")
+    if name in _ABOUT_APPROVAL:
+        if not isinstance(pending, PendingApproval) or (
+            name != RELEASED and event.payload.get("request") != pending.request
+        ):
+            return draft.refuse(name, "unknown")
+        return _ABOUT_APPROVAL[name](draft, pending, event)
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
             return draft.refuse(name, "unknown")
+        if name == EXPIRED and isinstance(pending, PendingApproval):
+            return expire(draft, pending)
         return route(draft, name)
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
         return draft.refuse(name, "denied")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from statemachine.machine.expressions import Expression, Guard
-from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
+from statemachine.machine.model import FAILURE_CLASSES, Declaration, Level, State
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature
@@ -17,6 +17,12 @@ STUCK = "stuck"
 
 UNDO = "undo"
 """The event with which a person asks for a roll back."""
+
+DENIED = "denied"
+"""The event that a call raises which is not approved."""
+
+EXPIRED = "expired"
+"""The event that a call raises which nobody approved in time."""
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
@@ -44,6 +50,21 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """What a call needs before it is made.
+
+    Attributes:
+        levels: Who is asked, one after another.
+        guard: What must hold when they are asked and when the call is made.
+        by_time: Whether no answer approves, as far as the policy allows it.
+    """
+
+    levels: tuple[Level, ...]
+    guard: Guard | None
+    by_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What a state that calls a tool does.
 
@@ -52,12 +73,18 @@ class Action:
         arguments: Its inputs as expressions.
         saves: The fields that take a part of the output.
         sufficient: Whether a valid answer is enough.
+        asking: Who must approve it; None when nobody must.
+        reasoning: Why it is to be made, in the agent's words.
+        expects: What it is expected to lead to.
     """
 
     tool: str
     arguments: Mapping[str, Expression]
     saves: tuple[Save, ...]
     sufficient: Guard | None
+    asking: Asking | None = None
+    reasoning: Expression | None = None
+    expects: Expression | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +148,19 @@ class Definition:
             f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(declared.limits, n) is not None
         ]
         return frozenset(
-            ["always", "done", "partial", "elapsed", "timeout", "cancelled", UNDO, REFUSED, STUCK]
+            [
+                "always",
+                "done",
+                "partial",
+                "elapsed",
+                "timeout",
+                "cancelled",
+                UNDO,
+                DENIED,
+                EXPIRED,
+                REFUSED,
+                STUCK,
+            ]
             + [f"failed.{c}" for c in FAILURE_CLASSES]
             + limits
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]
@@ -136,7 +175,8 @@ class Definition:
 def event_names(event: str) -> tuple[str, ...]:
     """Return the names under which an event may be declared, from the most specific to the least.
 
-    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit,
+    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``, ``expired`` by
+    ``denied``. A limit,
     a cancellation and a demanded roll back are not matched by ``*``: they are answers to a demand, not results.
     """
     parts = event.split(".")
@@ -145,6 +185,8 @@ def event_names(event: str) -> tuple[str, ...]:
         return names
     if event == "partial":
         return (*names, "failed", "*")
+    if event == EXPIRED:  # no answer denies
+        return (event, DENIED, "*")
     if parts[0] in ("failed",):
         return (*names, "*")
     return (event, "*")

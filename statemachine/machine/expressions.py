@@ -93,7 +93,7 @@ class Expression:
 
     text: str
     type: Any
-    _reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
+    reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
     _compiled: Any
 
     def value(self, reader: Reader) -> Any:
@@ -103,15 +103,15 @@ class Expression:
             InvalidExpression: It failed to evaluate.
         """
         if self._compiled is None:
-            _, root, path = self._reads[0]
+            _, root, path = self.reads[0]
             return reader.read(root, path)
-        values = {n: v for n, r, p in self._reads if (v := reader.read(r, p)) is not None}
+        values = {n: v for n, r, p in self.reads if (v := reader.read(r, p)) is not None}
         try:
             result = self._compiled.eval(data=values)
         except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
             raise InvalidExpression(str(error)) from None
         if result.type() == cel.Type.ERROR:
-            raise InvalidExpression(_describe(str(result.value()), self._reads, values))
+            raise InvalidExpression(_describe(str(result.value()), self.reads, values))
         return _plain(result.plain_value())
 
 

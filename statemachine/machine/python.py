@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from statemachine.errors import InvalidReference, Place
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import OPERATOR, Declaration
+from statemachine.machine.parts import Approval as Approval
 from statemachine.machine.parts import Backoff as Backoff
 from statemachine.machine.parts import Contract, DurationText, Guarded, Route, given
 from statemachine.machine.parts import Final as Final
@@ -121,6 +122,9 @@ class MachineBuilder:
         inputs: Mapping[str, str] | None = None,
         save: str | Mapping[str, str] | None = None,
         sufficient: str | None = None,
+        approval: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
+        expects: str | None = None,
         on: Mapping[str, Route] | None = None,
         attempts: int | None = None,
         exhausted: str | None = None,
@@ -144,6 +148,9 @@ class MachineBuilder:
                 inputs=inputs,
                 save=save,
                 sufficient=sufficient,
+                approval=approval,
+                reasoning=reasoning,
+                expects=expects,
                 on=on,
                 attempts=attempts,
                 exhausted=exhausted,
@@ -164,6 +171,9 @@ class MachineBuilder:
         inputs: Mapping[str, str] | None = None,
         save: str | Mapping[str, str] | None = None,
         sufficient: str | None = None,
+        approval: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
+        expects: str | None = None,
         wait: DurationText | Mapping[str, Any] | None = None,
         always: Route | None = None,
         undo: Literal["all"] | None = None,
@@ -190,6 +200,9 @@ class MachineBuilder:
             do=do,
             save=save,
             sufficient=sufficient,
+            approval=approval,
+            reasoning=reasoning,
+            expects=expects,
             wait=wait,
             always=None if always is None else self._route((*path, "always"), always),
             undo=undo,

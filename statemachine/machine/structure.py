@@ -10,7 +10,20 @@ from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
-_RAISED = ("done", "partial", "failed", "elapsed", "timeout", "cancelled", "undo", "limit", "always", "stuck")
+_RAISED = (
+    "done",
+    "partial",
+    "failed",
+    "elapsed",
+    "timeout",
+    "cancelled",
+    "undo",
+    "denied",
+    "expired",
+    "limit",
+    "always",
+    "stuck",
+)
 """First words of the events that the runtime raises."""
 
 _OWN = {"call": ("done", "partial"), "undo": ("done", "partial"), "wait": ("elapsed",)}
@@ -21,6 +34,8 @@ _WHY = {
     "partial": "only a state that calls a tool (do:) or rolls back (undo:) gets `partial`",
     "elapsed": "only a state that waits for time (wait:) gets `elapsed`",
     "timeout": "declare `timeout:` on the state to get `timeout`",
+    "denied": "only a call that needs approval gets `denied`: declare `approval:` on the state",
+    "expired": "only a call that needs approval gets `expired`: declare `approval:` on the state",
 }
 
 
@@ -172,6 +187,7 @@ class _Structure:
         possible += [f"limit.cost.{unit}" for unit in limits.cost]
         for state in states:
             possible += [*_OWN.get(state.kind, ()), *(["timeout"] if state.timeout else [])]
+            possible += ["denied", "expired"] if self.declared.approval(state) is not None else []
         return possible
 
     def _exhausted_cycles(self) -> None:

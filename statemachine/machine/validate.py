@@ -145,6 +145,10 @@ def _part(path: Keys) -> type[BaseModel]:
             return model.Retry
         case ("states", _):
             return model.State
+        case ("states", _, "approval"):
+            return model.Approval
+        case ("states", _, "approval", "escalate", _):
+            return model.Level
         case ("states", _, "wait"):
             return model.Backoff
     return model.Transition
