@@ -20,6 +20,7 @@ from tests.faults.tally import Tally, side_by_side
 LEASE = 2.0
 """Seconds that the lease of a process lasts that is to be paused for longer; more than any call may take."""
 
+_LONG = 60.0
 _SLACK = 0.3
 _HOUR = 3600.0
 _LEASED = 2
@@ -92,48 +93,58 @@ class _Stop(NamedTuple):
 
     Attributes:
         point: The point.
+        lease: Seconds that its lease lasts.
         second: The point at which who takes over is stopped as well; 0 for never.
-        skew: Seconds by which the first one's clock is fast: where it is slow, only the fence keeps it out.
+        skew: Seconds by which its clock is fast: where it is slow, only the fence keeps it out.
     """
 
     point: int
-    second: int
-    skew: float
+    lease: float = LEASE
+    second: int = 0
+    skew: float = 0.0
 
 
 def stop(
     folder: Path, *, long: bool = False, seed: int = 0, most: int = 16, mutant: str = "", at: At | None = None
 ) -> Tally:
-    """Stop a process at each point for longer than its lease, let another take over, then let it go on.
+    """Stop a process at each point, let another try to take over, then let it go on.
 
-    The other either drives the run to its end meanwhile, or is stopped as well, once it has the lease. Before a
-    commit also one whose clock is an hour slow, which does not notice that its lease is over.
+    Stopped for longer than its lease, the other either drives the run to its end meanwhile, or is stopped as well, once
+    it has the lease. Stopped for less, the other must leave the run alone. Before a commit one is stopped as well
+    whose clock is an hour slow, so that it does not notice that its lease is over.
     """
     tally, names = Tally("stop"), [] if at else _points(folder / "count")
-    stops = [_Stop(n, second, 0.0) for n in range(1, len(names) + 1) for second in (0, _LEASED)]
-    stops += [_Stop(n, 0, -_HOUR) for n, name in enumerate(names, start=1) if name == "before a commit"]
+    stops = [
+        stop
+        for n in range(1, len(names) + 1)
+        for stop in (_Stop(n), _Stop(n, second=_LEASED), _Stop(n, _LONG))
+    ]
+    stops += [
+        _Stop(n, _LONG, skew=-_HOUR) for n, name in enumerate(names, start=1) if name == "before a commit"
+    ]
     if at is not None:
-        stops = [_Stop(0, 0, 0.0), _Stop(0, _LEASED, 0.0)]
-        stops += [_Stop(0, 0, -_HOUR)] if at[0] == "before a commit" else []
+        stops = [_Stop(0), _Stop(0, second=_LEASED), _Stop(0, _LONG)]
+        stops += [_Stop(0, _LONG, skew=-_HOUR)] if at[0] == "before a commit" else []
     elif not long:
         stops = sorted(random.Random(seed).sample(stops, min(most, len(stops))))
 
     def strike(place: Path, stop: _Stop) -> None:
         world = new_world(place)
-        order = Order(place, signal=signal.SIGSTOP, lease=LEASE, mutant=mutant)
+        order = Order(place, signal=signal.SIGSTOP, lease=stop.lease, mutant=mutant)
         first = spawn(replace(order, point=stop.point, at=at, skew=stop.skew))
-        struck, taken = _stopped(first.pid or 0), []
-        if struck and not stop.skew:  # while the lease lasts nobody else may have the run
-            before = _leases(world.db)
-            ended(spawn(replace(order, do="resume")))
-            now, after = time.time(), _leases(world.db)
-            early = [run for run, (epoch, until) in before.items() if now < until and after[run][0] != epoch]
-            taken = [f"{run} was taken over within its lease" for run in early]
+        struck, taken, early = _stopped(first.pid or 0), [], stop.lease == _LONG and not stop.skew
+        before = _epochs(world.db) if struck else {}
+        if struck and stop.lease == LEASE:
             time.sleep(LEASE + _SLACK)
         other = spawn(replace(order, do="resume", point=stop.second))
         if not (stop.second and _stopped(other.pid or 0)):
             ended(other)
         if struck:
+            after = _epochs(world.db)
+            if early:
+                taken = [
+                    f"{run} was taken over within its lease" for run in before if after[run] != before[run]
+                ]
             os.kill(first.pid or 0, signal.SIGCONT)
         codes = [ended(first)]
         if other.exitcode is None:
@@ -141,13 +152,10 @@ def stop(
         codes.append(ended(other))
         bad = [what for code in codes for what in wrong(world, code, 0)]
         name = at[0] if at else names[stop.point - 1]
-        where = (
-            f"stop at point {at[1] if at else stop.point} ({name})"
-            + (", and who takes over as well" if stop.second else "")
-            + (", with a slow clock" if stop.skew else "")
-        )
-        fault = "with a slow clock" if stop.skew else name
-        tally.note(where, fault, struck, taken + bad + judged(world, mutant))
+        how = "with a slow clock" if stop.skew else "within its lease" if early else ""
+        how = how or ("and who takes over as well" if stop.second else "")
+        where = f"stop at point {at[1] if at else stop.point} ({name})" + (f", {how}" if how else "")
+        tally.note(where, how or name, struck, taken + bad + judged(world, mutant))
         shutil.rmtree(place)
 
     side_by_side(folder, stops, strike, width=8)
@@ -168,6 +176,6 @@ def _stopped(pid: int) -> bool:
     return False
 
 
-def _leases(db: Path) -> dict[str, tuple[int, float]]:
+def _epochs(db: Path) -> dict[str, int]:
     with Store.open(db) as store:
-        return {run.id: (run.epoch, run.lease_until or 0.0) for run in store.runs()}
+        return {run.id: run.epoch for run in store.runs()}

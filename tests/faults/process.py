@@ -236,8 +236,7 @@ async def settle(world: World) -> None:
     """Be whoever comes after the faults: resume every run, and decide what is in doubt."""
     async with Runtime(world.db, clock=world) as host:
         for _ in range(_ROUNDS):
-            async for _result in host.resume_all():
-                pass
+            await _resume_all(host)
             await _decide(host, world)
             if not host.store.unfinished():
                 return

@@ -12,9 +12,9 @@ from tests.faults.tally import Tally
 
 ENOUGH = {
     "kill": (40, 1000),
-    "stop": (8, 40),
-    "syscalls": (25, 400),
-    "errors": (15, 300),
+    "stop": (8, 150),
+    "syscalls": (25, 350),
+    "errors": (15, 250),
     "power": (40, 1000),
     "processes": (15, 100),
     "time": (35, 180),

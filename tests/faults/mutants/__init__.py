@@ -218,23 +218,27 @@ def _refusal_ignored(commit: Any) -> Any:
 
 
 def _restored_call(resume: Any) -> Any:
-    async def driven(self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None) -> Any:
+    async def driven(
+        self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None, **more: Any
+    ) -> Any:
         pending = drove.snapshot.pending
         if call is None and isinstance(pending, PendingCall) and pending.phase == "sent":
             call = pending
-        return await resume(self, drove, leased, call)
+        return await resume(self, drove, leased, call, **more)
 
     return driven
 
 
 def _entered_anew(resume: Any) -> Any:
-    async def driven(self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None) -> Any:
+    async def driven(
+        self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None, **more: Any
+    ) -> Any:
         pending = drove.snapshot.pending
         if call is None and isinstance(pending, PendingCall) and pending.phase == "sent":
             draft = Draft(drove.definition, drove.snapshot, leased)
             enter(draft, drove.snapshot.state, "restored")
             await drove.take(draft.step("restored", "taken"))
-        return await resume(self, drove, leased, call)
+        return await resume(self, drove, leased, call, **more)
 
     return driven
 
@@ -245,7 +249,7 @@ def _unchained(canonical: Any) -> Any:
 
 _POWER, _SIMULATED, _KILLED = Check("power"), Check("simulation"), Check("kill")
 _FENCED = Check("stop", ("before a commit", 1))
-"""Stopped before it stores its second step: another has gone on, has just taken over, or the clock is slow."""
+"""Stopped before it stores its second step: for another it is too early, or that one has gone on, or just taken over."""
 
 MUTANTS: dict[str, Mutant] = {
     "no-sync": Mutant(
