@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from statemachine.cli import approve, declare, doctor, draw, drive, look, many
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, replay
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 for command in (
     declare.new,
-    declare.check,
+    check.check,
     declare.show,
     declare.schema,
     draw.render,
@@ -41,6 +41,7 @@ for command in (
     look.status,
     look.explain,
     look.journal,
+    replay.replay,
     doctor.doctor,
 ):
     app.command()(command)

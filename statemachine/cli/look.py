@@ -163,7 +163,17 @@ def _list(title: str, calls: list[CallAccount], none: str) -> None:
 def _call(pending: Any) -> str:
     if pending is None:
         return ""
-    phases = {"sent": "sent", "backoff": "to be made again", "probe": "in doubt", "doubt": "in doubt"}
+    if pending["phase"] == "approval":
+        granted = f", approved by {', '.join(pending['granted'])}" if pending["granted"] else ""
+        request = pending["request"]
+        return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
+    phases = {
+        "held": "held by a stop",
+        "sent": "sent",
+        "backoff": "to be made again",
+        "probe": "in doubt",
+        "doubt": "in doubt",
+    }
     given = json.dumps(pending["input"], ensure_ascii=False)
     shown = given if len(given) <= 200 else f"{given[:200]}…"
     return f"{pending['tool']} (key {pending['key']}, try {pending['attempt']}, {phases[pending['phase']]}): {shown}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +36,7 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Commit, Posted, Store
-from statemachine.tools import invoke
+from statemachine.tools import Invocation, invoke
 
 _DEMANDS = ("cancelled", UNDO)
 """What a person may demand of a run in any state."""
@@ -127,15 +127,23 @@ class Driver:
         self.patience = patience
         self.held_until = 0.0
         """Until when the lease surely lasts, in seconds since the epoch; its runtime says so."""
-        self.call: asyncio.Task[Outcome] | None = None
+        self.call: Invocation | None = None
         self._looked = float("-inf")
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._folder = services.folder_of(snapshot.run)
         self._ledger: Ledger | None = None
 
     def wake(self) -> None:
         """Look at once whether there is something to do: a stop, or an event in the inbox."""
         self._looked = float("-inf")
-        self._woken.set()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        self._woken = True
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     async def drive(self) -> Snapshot:
         """Drive until the run ends, waits for something that only others can give, or the host stops."""
@@ -146,6 +154,8 @@ class Driver:
                     break
                 await self.take(step(self.definition, self.snapshot, event, self._now()), handled)
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             await self._drop_call()
         return self.snapshot
 
@@ -156,7 +166,7 @@ class Driver:
     async def _next(self) -> tuple[Event | None, tuple[int, ...]]:
         """Return the next event and the inbox ids that it handles; no event when the drive is over."""
         while True:
-            self._woken.clear()
+            self._woken = False
             if self.call is not None and self.call.done():
                 return self._outcome(), ()
             posted = self._deliverable()
@@ -221,9 +231,20 @@ class Driver:
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the call, or to be woken; never longer than until the next look into the inbox."""
         # A wall clock may jump: waking up early is harmless, sleeping through a due time is not.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
-                await self._woken.wait()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (_POLL if seconds is None else max(0.0, min(seconds, _POLL)))
+        # Setting an alarm costs more than the rest of a short wait, so one that goes off in time is kept.
+        if self._alarm is None or self._alarm.when() > until:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = loop.call_at(until, self._wake_up)
+        if not self._woken:
+            self._sleep = loop.create_future()
+            await self._sleep
+
+    def _wake_up(self) -> None:
+        self._alarm = None
+        self._rouse()
 
     def has_mail(self) -> bool:
         """Return whether the run, where it stopped, can take an event that was posted to it."""
@@ -267,7 +288,7 @@ class Driver:
         """Commit a step, then make the call that it intends."""
         now = made.at
         if made.call is not None:
-            make_folder(self.services.folder_of(self.snapshot.run), self.definition, made.call.tool)
+            make_folder(self._folder, self.definition, made.call.tool)
         if made.entries or handled:
             commit = sealed(
                 self.definition,
@@ -295,11 +316,14 @@ class Driver:
         if made.call is not None:
             await self._drop_call()
             self.begin(made.call)
+        else:
+            # Steps that wait for nothing must not keep the loop from all else, such as being asked to stop.
+            await asyncio.sleep(0)
 
     def begin(self, call: PendingCall) -> None:
         """Make a call whose intent is committed."""
-        self.call = asyncio.create_task(self._make(call))
-        self.call.add_done_callback(lambda _: self._woken.set())
+        tool = self.definition.declaration.tools[call.tool]
+        self.call = Invocation(tool, partial(self._make, call), self._rouse)
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
@@ -307,26 +331,32 @@ class Driver:
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:
-        folder, timeout = (
-            self.services.folder_of(self.snapshot.run),
-            self.definition.declaration.tools[tool].timeout,
-        )
+        timeout = self.definition.declaration.tools[tool].timeout
         return Call(
-            call.key, self.snapshot.run, call.seq, call.attempt, self.services.clock.now() + timeout, folder
+            call.key,
+            self.snapshot.run,
+            call.seq,
+            call.attempt,
+            self.services.clock.now() + timeout,
+            self._folder,
         )
 
     async def _probe(self, call: PendingCall) -> Event:
         """Ask the world whether a call happened; no clear answer leaves the decision to a person."""
         probe = self.definition.declaration.tools[call.tool].probe
         assert probe is not None
-        make_folder(self.services.folder_of(self.snapshot.run), self.definition, probe)
-        outcome = await invoke(self.definition, probe, {"key": call.key}, self._call(call, probe))
+        make_folder(self._folder, self.definition, probe)
+        given, about = {"key": call.key}, self._call(call, probe)
+        contract = self.definition.declaration.tools[probe]
+        self.call = Invocation(contract, partial(invoke, self.definition, probe, given, about), self._rouse)
+        while not self.call.done():
+            self._woken = False
+            await self._wait(None)
+        outcome, self.call = self.call.result(), None
         happened = outcome.output if outcome.kind == "success" else None
         return Event(RESOLVE, {"happened": happened}, key=call.key, by=f"probe {probe}")
 
     async def _drop_call(self) -> None:
-        if self.call is not None:
-            self.call.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.call
-            self.call = None
+        call, self.call = self.call, None
+        if call is not None:
+            await call.drop()

@@ -40,6 +40,7 @@ from statemachine.host.given import (
 )
 from statemachine.host.owner import is_dead, new_owner, user
 from statemachine.host.pinned import pin, pinned
+from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
@@ -169,7 +170,8 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        made = start(definition, *self._named(definition, inputs), self.clock.now(), self.starter)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = start(definition, *named, now, self._noted(definition))
         if made.call is not None:
             make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
         head = await self._begin(definition, made, self.owner)
@@ -183,9 +185,15 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        made = queue(definition, *self._named(definition, inputs), self.clock.now(), self.starter)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = queue(definition, *named, now, self._noted(definition))
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
+
+    def _noted(self, definition: Definition) -> dict[str, Any]:
+        """Return what is written down of a run that begins: who starts it, and what is proved of it."""
+        noted = {"by": self.starter, "bounds": proved_of(definition)}
+        return {name: value for name, value in noted.items() if value}
 
     def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
         return secrets.token_hex(6), absolute(definition, inputs or {})
@@ -435,6 +443,12 @@ class Runtime:
 
     async def commit(self, commit: Commit | NewRun) -> None:
         """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
+        if isinstance(commit, Commit) and len(self._drivers) == 1 and not self._queue:
+            # Nothing else can become ready: to wait for the end of the turn would cost a third of a step.
+            (refused,) = self.store.commit([commit])
+            if refused is not None:
+                raise refused
+            return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))

@@ -9,7 +9,7 @@ from typing import Any
 
 from statemachine.errors import StoreUnusable
 from statemachine.journal import decode
-from statemachine.kernel import PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot
 from statemachine.store import Store, StoredRun
 
 
@@ -35,7 +35,7 @@ class RunView:
         updated: When it last moved.
         finished: When it ended.
         owner: The process that drives it, if one does.
-        pending: The call that is under way or in doubt.
+        pending: The call that is under way, in doubt, held, or waits for approval.
         context: Its context.
         output: Its output, once it has ended.
     """
@@ -85,6 +85,17 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
             "phase": call.phase,
             **({"undoes": call.undoes} if call.undoes is not None else {}),
             "due" if call.phase == "backoff" else "sent": call.due,
+        }
+    elif isinstance(snapshot.pending, PendingApproval):
+        asked = snapshot.pending
+        pending = {
+            "tool": asked.tool,
+            "input": dict(asked.input),
+            "phase": "approval",
+            "request": asked.request,
+            "granted": list(asked.granted),
+            "asked": asked.asked,
+            "expires": asked.expires,
         }
     return RunView(
         run=stored.id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from statemachine.errors import StateMachineError
@@ -31,11 +33,18 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.step import STARTED
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
 """A journal record as replay reads it: its sequence number, time, kind and body."""
+
+Ahead = deque[Written]
+"""The next record, and the few after it."""
+
+_AHEAD = 3
+"""How many records tell what began a step: its first, and what that says only together with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,55 +115,67 @@ def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conf
 def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
+    Args:
+        definition: The machine that the run is pinned to.
+        run: Id of the run.
+        records: Its records, from its first; streamed, never held.
+
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    written, at, snapshot = list(records), 0, None
-    ledger = Ledger(definition)
-    while at < len(written):
-        made = _step(definition, run, snapshot, written, at, ledger)
-        for offset, entry in enumerate(made.entries):
-            _compare(
-                made, entry, at + offset + 1, written[at + offset] if at + offset < len(written) else None
-            )
-        for kind, body in made.entries:
-            ledger.add(kind, body)
-        yield made
-        at, snapshot = at + len(made.entries), made.snapshot
+    return (made for _, made in moves(definition, run, records))
+
+
+def moves(
+    definition: Definition, run: str, records: Iterable[Written]
+) -> Iterator[tuple[Event | None, Step]]:
+    """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
+    snapshot: Snapshot | None = None
+    coming, ledger = iter(records), Ledger(definition)
+    ahead = deque(islice(coming, _AHEAD))
+    while ahead:
+        event, made = _step(definition, run, snapshot, ahead, ledger)
+        seq = made.snapshot.seq - len(made.entries)
+        for entry in made.entries:
+            seq += 1
+            _compare(made, entry, seq, ahead.popleft() if ahead else None)
+            ahead.extend(islice(coming, 1))
+            ledger.add(*entry)
+        yield event, made
+        snapshot = made.snapshot
 
 
 def _step(
-    definition: Definition,
-    run: str,
-    snapshot: Snapshot | None,
-    written: list[Written],
-    at: int,
-    ledger: Ledger,
-) -> Step:
-    """Return the step that begins with the record at a place."""
-    _, now, kind, body = written[at]
-    made = None
+    definition: Definition, run: str, snapshot: Snapshot | None, ahead: Ahead, ledger: Ledger
+) -> tuple[Event | None, Step]:
+    """Return the step that begins with the next record, and its event."""
+    _, now, kind, body = ahead[0]
+    event = made = None
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            by = body.get("by", "")
-            made = begin(definition, run, body["inputs"], now, by) if kind == "run_started" else None
-        elif (event := _event(snapshot, written, at, ledger)) is not None:
+            noted = {name: value for name, value in body.items() if name not in STARTED}
+            made = begin(definition, run, body["inputs"], now, noted) if kind == "run_started" else None
+        elif (event := _event(snapshot, ahead, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why)) from error
+        raise Deviates(Deviation(_next(snapshot), None, (kind, body), why)) from error
     if made is None or not made.entries:
         state = f"in {snapshot.state}" if snapshot else "before the run has started"
         why = f"nothing that can happen {state} begins with this {kind} record"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why))
-    return made
+        raise Deviates(Deviation(_next(snapshot), None, (kind, body), why))
+    return event, made
 
 
-def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) -> Event | None:
-    """Return the event that made the record at a place: the first of its step."""
-    _, _, kind, body = written[at]
+def _next(snapshot: Snapshot | None) -> int:
+    return 1 if snapshot is None else snapshot.seq + 1
+
+
+def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
+    """Return the event that made the next record, the first of its step."""
+    _, _, kind, body = ahead[0]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
     if snapshot.rollback is not None and isinstance(pending, Immediate):
@@ -167,7 +188,7 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
         case "call_resolved":
             payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
-                payload["output"] = written[at + 1][3]["output"]
+                payload["output"] = ahead[1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
         case "approval_decided":
             return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
@@ -194,7 +215,10 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
 
 
 def _compare(made: Step, entry: tuple[str, Mapping[str, Any]], seq: int, found: Written | None) -> None:
-    kind, body = entry[0], _plain(entry[1])
+    kind, body = entry
+    if found is not None and found == (seq, made.at, kind, body):
+        return
+    body = _plain(body)
     if found is None:
         raise Deviates(Deviation(seq, (kind, body), None, f"the journal ends where a {kind} record belongs"))
     number, at, found_kind, found_body = found[0], found[1], found[2], _plain(found[3])

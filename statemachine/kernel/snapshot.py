@@ -197,7 +197,7 @@ class Snapshot(NamedTuple):
         return self.status in FINISHED
 
     def as_data(self) -> dict[str, Any]:
-        """Return the snapshot as plain JSON data."""
+        """Return the snapshot as plain JSON data, without what is None."""
         pending: dict[str, Any] | None = None
         match self.pending:
             case PendingCall() as call:
@@ -240,13 +240,13 @@ class Snapshot(NamedTuple):
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
-        return data
+        return _known(data)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
         """Return the snapshot that :meth:`as_data` gave."""
         pending: Pending = None
-        if data["pending"] is not None:
+        if data.get("pending") is not None:
             parts = dict(data["pending"])
             kinds = {
                 "call": PendingCall,
@@ -261,8 +261,9 @@ class Snapshot(NamedTuple):
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
         if rollback is not None:
-            doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
+            doubted = rollback.get("doubted") and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
+        data = {"failure": None, "output": None, **data}
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
         parts["reviews"] = tuple(data.get("reviews", ()))
         return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
@@ -270,4 +271,8 @@ class Snapshot(NamedTuple):
 
 def _call_data(call: PendingCall) -> dict[str, Any]:
     data = {name: getattr(call, name) for name in PendingCall.__slots__}
-    return data | {"input": dict(call.input), "retries": dict(call.retries)}
+    return _known(data) | {"input": dict(call.input), "retries": dict(call.retries)}
+
+
+def _known(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}

@@ -18,6 +18,7 @@ from statemachine.kernel.events import (
     FINISH,
     HELD,
     LIFTED,
+    NOTHING,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -34,12 +35,21 @@ from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall
 from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UNDO, Definition
 from statemachine.machine.model import OPERATOR
 
+STARTED = ("machine", "version", "digest", "inputs", "queued")
+"""What the kernel itself writes into a run's first record."""
+
 _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK))
 _ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
 _ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
 
 
-def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str = "") -> Step:
+def start(
+    definition: Definition,
+    run: str,
+    inputs: Mapping[str, Any],
+    now: float,
+    noted: Mapping[str, Any] = NOTHING,
+) -> Step:
     """Return the first step of a new run.
 
     Args:
@@ -47,28 +57,34 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         run: Id of the run.
         inputs: Values of fields that the operator owns; text is read as the field's type.
         now: The time, in seconds since the epoch; it counts to the microsecond.
-        by: Who starts it; nobody approves calls of a run of their own.
+        noted: What else is written down of the run, such as who starts it; it moves nothing.
 
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
-    draft = _begun(definition, run, inputs, now, by)
+    draft = _begun(definition, run, inputs, now, noted)
     enter(draft, definition.declaration.initial, None)
     return draft.step(START, "taken")
 
 
-def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str = "") -> Step:
+def queue(
+    definition: Definition,
+    run: str,
+    inputs: Mapping[str, Any],
+    now: float,
+    noted: Mapping[str, Any] = NOTHING,
+) -> Step:
     """Return the first step of a run that waits, pending, for someone to send it START; else as :func:`start`.
 
     Until then it can only be cancelled. Its limits count from START on, not from here.
     """
-    draft = _begun(definition, run, inputs, now, by, queued=True)
+    draft = _begun(definition, run, inputs, now, {"queued": True, **noted})
     draft.status, draft.pending = "pending", Immediate(START)
     return draft.step("queue", "taken")
 
 
 def _begun(
-    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, by: str, **more: bool
+    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, noted: Mapping[str, Any]
 ) -> Draft:
     given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
@@ -96,7 +112,7 @@ def _begun(
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
-    draft.add("run_started", {**machine, "inputs": given, **({"by": by} if by else {}), **more})
+    draft.add("run_started", {**machine, "inputs": given, **noted})
     return draft
 
 

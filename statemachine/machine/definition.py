@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from statemachine.machine.allowances import Allowance
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import FAILURE_CLASSES, Declaration, Level, State
 from statemachine.machine.references import Folder
@@ -106,6 +107,7 @@ class Definition:
         reasons: For each final state that has one, its reason.
         payloads: For each external event, the types of its payload.
         locate: Where a part of the declaration is written.
+        allowances: The comments in its source that silence a rule of the checker.
     """
 
     declaration: Declaration
@@ -122,6 +124,7 @@ class Definition:
     reasons: Mapping[str, Expression]
     payloads: Mapping[str, Mapping[str, Any]]
     locate: Locate
+    allowances: tuple[Allowance, ...] = ()
     _candidates: dict[tuple[str, str], tuple[Edge, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from statemachine.errors import InvalidReference, Place
+from statemachine.machine.allowances import Allowance, in_python
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import OPERATOR, Declaration
 from statemachine.machine.parts import Approval as Approval
@@ -235,7 +236,9 @@ class MachineBuilder:
             InvalidMachine: With everything that is wrong.
         """
         declared, read = self._read
-        report = Report(self._place, list(read.findings), set(read.damaged), named=True)
+        report = Report(
+            self._place, list(read.findings), set(read.damaged), named=True, allowances=self._allowances()
+        )
         return resolve_into(report, declared, self._folder, self._functions)
 
     @cached_property
@@ -279,6 +282,13 @@ class MachineBuilder:
                 report.add("SM115", ("context", name), f"context field `{name}`: {error}")
                 report.damaged.add(("context", name))
         return fields
+
+    def _allowances(self) -> tuple[Allowance, ...]:
+        """Return the comments that silence a rule, among or next to the calls that made this machine."""
+        file = self._places[()][0]
+        lines = [line for name, line in self._places.values() if name == file]
+        found = in_python("".join(linecache.getlines(file)), file)
+        return tuple(a for a in found if min(lines) <= a.line <= max(lines) + 1)
 
     def _here(self) -> tuple[str, int]:
         """Return the file and line of the call into this object, whatever subclass stands between."""

@@ -110,6 +110,7 @@ class _Resolver:
             MappingProxyType({n: r for n, r in reasons.items() if r is not None}),
             MappingProxyType(self.payloads),
             report.locate,
+            report.allowances,
         )
 
     def _type(self, path: Keys, text: str) -> Any:

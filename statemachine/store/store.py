@@ -353,13 +353,17 @@ class Store(AbstractContextManager["Store"]):
         found.update(self._rows(select(runs.c.status, func.count()).group_by(runs.c.status)))
         return found
 
-    def records(self, run: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
-        """Yield a run's records in order, a page at a time; after ``after``, up to and with ``until``."""
+    def records(
+        self, run: str, after: int = 0, until: int | None = None, kind: str | None = None
+    ) -> Iterator[Record]:
+        """Yield a run's records in order, a page at a time; after ``after``, to ``until``, of one ``kind``."""
         columns = [records.c[name] for name in Record.__slots__]
         while True:
             query = select(*columns).where(records.c.run == run, records.c.seq > after)
             if until is not None:
                 query = query.where(records.c.seq <= until)
+            if kind is not None:
+                query = query.where(records.c.kind == kind)
             page = [Record(*row) for row in self._rows(query.order_by(records.c.seq).limit(_PAGE))]
             yield from page
             if len(page) < _PAGE:
@@ -368,6 +372,9 @@ class Store(AbstractContextManager["Store"]):
 
     def inbox(self, run: str) -> list[Posted]:
         """Return the events that a run has not dealt with, oldest first."""
+        with self._one_writer, self._reported():  # each driver looks several times a second, mostly in vain
+            if not self._writer.has_mail(run):
+                return []
         columns = (inbox.c.id, inbox.c.run, inbox.c.event, inbox.c.payload, inbox.c.at)
         return [
             Posted(id, run, event, decode(payload, self.blob), at)
