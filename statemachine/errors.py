@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -177,6 +178,16 @@ class LeaseLost(StateMachineError):
 
 class StoreUnusable(StateMachineError):
     """The store cannot be opened, read or written, or is newer than this code."""
+
+
+class DiskFailed(StoreUnusable):
+    """The disk is full or fails: nothing of the step was stored, and the run goes on where it was when it works."""
+
+
+def disk_refused(error: OSError, message: str) -> StoreUnusable:
+    """Return the error for what the operating system refused: DiskFailed if the disk is full or fails."""
+    failed = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    return (DiskFailed if failed else StoreUnusable)(message)
 
 
 class NotReplayable(StateMachineError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from statemachine.clock import Clock
+from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
@@ -75,6 +76,22 @@ class Services(Protocol):
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run."""
         ...
+
+
+def make_folder(folder: Path, definition: Definition, tool: str) -> None:
+    """Make a run's folder if a tool is told of it: before the call is intended, so that a full disk leaves nothing in doubt.
+
+    Raises:
+        StoreUnusable: It cannot be made.
+    """
+    if definition.signatures[tool].call_parameter is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = (
+                f"{folder} cannot be made: {error.strerror}; make room, or its folder writable, then resume"
+            )
+            raise disk_refused(error, told) from error
 
 
 class Driver:
@@ -271,6 +288,8 @@ class Driver:
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
         now = made.at
+        if made.call is not None:
+            make_folder(self._folder, self.definition, made.call.tool)
         if made.entries or handled:
             commit = sealed(
                 self.definition,
@@ -313,8 +332,6 @@ class Driver:
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:
-        if self.definition.signatures[tool].call_parameter is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
         timeout = self.definition.declaration.tools[tool].timeout
         return Call(
             call.key,
@@ -329,6 +346,7 @@ class Driver:
         """Ask the world whether a call happened; no clear answer leaves the decision to a person."""
         probe = self.definition.declaration.tools[call.tool].probe
         assert probe is not None
+        make_folder(self._folder, self.definition, probe)
         given, about = {"key": call.key}, self._call(call, probe)
         contract = self.definition.declaration.tools[probe]
         self.call = Invocation(contract, partial(invoke, self.definition, probe, given, about), self._rouse)

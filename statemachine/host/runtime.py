@@ -29,7 +29,7 @@ from statemachine.errors import (
     UnknownEvent,
 )
 from statemachine.host.approving import POLICY, Desk
-from statemachine.host.driver import Driver, Observer
+from statemachine.host.driver import Driver, Observer, make_folder
 from statemachine.host.given import (
     absolute,
     checked_payload,
@@ -139,7 +139,9 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        # What failed first is what must be told; that the store cannot be closed well follows from it.
+        with contextlib.suppress(StoreUnusable) if error else contextlib.nullcontext():
+            await self.close()
 
     async def close(self) -> None:
         """Stop renewing leases and close the store."""
@@ -175,6 +177,8 @@ class Runtime:
         definition = definition_of(machine)
         now = self.clock.now()
         made = start(definition, new_run(), absolute(definition, inputs or {}), now, self.noted(definition))
+        if made.call is not None:
+            make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
         head = await self.begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from statemachine.errors import StoreUnusable
 from statemachine.journal import decode
 from statemachine.kernel import PendingApproval, PendingCall, Snapshot
 from statemachine.store import Store, StoredRun
@@ -142,10 +143,19 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
 
 
 def restore(store: Store, stored: StoredRun) -> Snapshot:
-    """Return the snapshot of a stored run."""
+    """Return the snapshot of a stored run.
+
+    Raises:
+        StoreUnusable: It is of another machine than the run.
+    """
     data = decode(stored.snapshot, store.blob)
     assert isinstance(data, dict)
-    return Snapshot.from_data(data)
+    snapshot = Snapshot.from_data(data)
+    if snapshot.digest != stored.machine:
+        raise StoreUnusable(
+            f"{store.name} is damaged: run {stored.id} has a snapshot of another machine; restore a backup"
+        )
+    return snapshot
 
 
 def path_of(store: Store, run: str) -> list[str]:

@@ -28,7 +28,15 @@ from sqlalchemy import (
     update,
 )
 
-from statemachine.errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
+from statemachine.errors import (
+    DiskFailed,
+    EventRefused,
+    InvalidInput,
+    LeaseLost,
+    RunOwned,
+    StoreUnusable,
+    UnknownRun,
+)
 from statemachine.journal import Record, decode, encode
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
@@ -120,8 +128,13 @@ class Store(AbstractContextManager["Store"]):
         ((store, count),) = self._rows(select(identity.c.store, func.coalesce(last, 0)))
         if anchor is not None:
             refuse_other(self._place, anchor, store, count)
-        if anchor is None or anchor.records < count:
-            write_anchor(self._place, store, count)
+        try:
+            if anchor is None or anchor.records < count:
+                write_anchor(self._place, store, count)
+        except DiskFailed:
+            # An older anchor still holds, and on a full disk one must be able to see how runs stand.
+            if anchor is None:
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -351,7 +351,5 @@ def _points(folder: Path, seed: int) -> list[str]:
 def _found(simulation: Simulation, mutant: str) -> list[str]:
     try:
         return simulation.run(mutant)
-    except Exception as error:
-        if mutant:
-            return [f"{type(error).__name__}: {error}"]
+    except Exception:
         return [traceback.format_exc()]
