@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, repl, replay
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, repl, replay, stops
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -36,6 +36,8 @@ for command in (
     drive.send,
     drive.cancel,
     drive.undo,
+    stops.stop,
+    stops.start,
     drive.resolve,
     repl.repl,
     repl.fork,

@@ -176,7 +176,6 @@ def _call(pending: Any) -> str:
         request = pending["request"]
         return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
     phases = {
-        "held": "held by a stop",
         "sent": "sent",
         "backoff": "to be made again",
         "probe": "in doubt",

@@ -43,6 +43,7 @@ from statemachine.host.pinned import pin, pinned
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
+from statemachine.host.stopping import Stops
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
 from statemachine.kernel import (
@@ -129,6 +130,11 @@ class Runtime:
         return Store.open(self._place, create=self._create)
 
     @cached_property
+    def stops(self) -> Stops:
+        """What is stopped."""
+        return Stops(self.store)
+
+    @cached_property
     def desk(self) -> Desk:
         """Where requests for approval and decisions meet."""
         return Desk(self.store, self._policy)
@@ -178,6 +184,7 @@ class Runtime:
         now = self.clock.now()
         made = start(definition, new_run(), absolute(definition, inputs or {}), now, self.noted(definition))
         if made.call is not None:
+            self._refuse_stopped(definition, made.call.tool)
             make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
         head = await self.begin(definition, made, self.owner)
         if self.observer is not None:
@@ -396,6 +403,12 @@ class Runtime:
         if not isinstance(pending, PendingApproval) or pending.request != decision.request:
             raise EventRefused(f"request {decision.request} is no longer open; the run is in {stored.state}")
         return await self._post(run, DECIDED, decision.as_data(), decision.approver)
+
+    def _refuse_stopped(self, definition: Definition, tool: str) -> None:
+        """Raise EventRefused when the first call of a run is stopped: nothing is begun then."""
+        stop = self.stops.holding("", definition.declaration.machine, tool)
+        if stop is not None:
+            raise EventRefused(f"{stop}; nothing was started")
 
     def standing(self, run: str) -> Mapping[str, int]:
         """Return how many calls of each tool stand, or may: writes that finished and were not undone."""

@@ -16,8 +16,6 @@ from statemachine.kernel import (
     DECIDED,
     EDIT,
     FINISH,
-    HELD,
-    LIFTED,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -229,14 +227,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
             return Event(ANNOUNCED, body)
         case "approval_held":
             return Event(RELEASED, {"hold": body["until"], "because": body["because"]})
-        case "call_held":
-            return Event(HELD, body, key=key)
         case "call_intended" | "approval_requested" if isinstance(pending, PendingApproval):
             return Event(RELEASED)
-        case "approval_requested":
-            return Event(LIFTED, key=key)
-        case "call_intended" if isinstance(pending, PendingCall) and pending.phase == "held":
-            return Event(LIFTED, key=key)
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)

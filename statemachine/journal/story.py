@@ -132,7 +132,6 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "approval_reviewed": lambda body: (
         f"{body['by']} reviewed request {body['request']}: {_short(body['note'])}"
     ),
-    "call_held": lambda body: f"call {body['key']} is not made: {body['because']}",
     "rolled_back": _rolled_back,
     "timer_set": _timer,
     "run_finished": _finished,

@@ -11,7 +11,7 @@ from statemachine.clock import instant
 from statemachine.kernel.byhand import marked
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend, send
-from statemachine.kernel.events import AGAIN, FINISH, HELD, LIFTED, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.ledger import Written
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.rollback import not_undone, undo, undone
@@ -28,15 +28,6 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
         return _finished(draft, call, event.outcome)
     if event.name == AGAIN and call.phase == "backoff" and draft.now >= call.due:
         return _again(draft, call, AGAIN)
-    if event.name == HELD and call.phase == "sent":
-        draft.pending, draft.status = replace(call, phase="held"), "waiting"
-        draft.add("call_held", {"key": call.key, "because": event.payload.get("because", "")})
-        return draft.step(HELD, "noted")
-    if event.name == LIFTED and call.phase == "held":
-        if call.approval is None:
-            return _again(draft, call, LIFTED)
-        intend(draft, {}, retries=call.retries)  # what was approved is used up: that time has passed
-        return draft.step(LIFTED, "noted")
     if event.name == RECOVER and call.phase == "sent":
         repeatable = draft.definition.declaration.tools[call.tool].repeatable
         return _again(draft, call, RECOVER) if repeatable else _doubt(draft, call, RECOVER)

@@ -36,8 +36,7 @@ class PendingCall:
         input: Its input as JSON data.
         attempt: 1 for the first time it is made.
         phase: ``sent`` (it may be happening), ``backoff`` (it failed and is due again), ``probe`` (it may
-            have happened and the world is to be asked), ``doubt`` (a person decides), ``held`` (a stop keeps it
-            from being made).
+            have happened and the world is to be asked), ``doubt`` (a person decides).
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
@@ -51,7 +50,7 @@ class PendingCall:
     tool: str
     input: Mapping[str, Any]
     attempt: int
-    phase: Literal["sent", "backoff", "probe", "doubt", "held"]
+    phase: Literal["sent", "backoff", "probe", "doubt"]
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None

@@ -18,9 +18,7 @@ from statemachine.kernel.events import (
     DECIDED,
     EDIT,
     FINISH,
-    HELD,
     INTEND,
-    LIFTED,
     NOTHING,
     RECOVER,
     RELEASED,
@@ -43,7 +41,7 @@ STARTED = ("machine", "version", "digest", "inputs", "queued")
 
 _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK))
 _ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
-_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 
 def start(

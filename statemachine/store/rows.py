@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from statemachine.journal import Record
 
 UNFINISHED = ("pending", "running", "waiting")
 FINAL = ("succeeded", "failed", "cancelled")
 STATUSES = UNFINISHED + FINAL
+
+
+Scope = Literal["run", "machine", "tool", "all"]
+"""What a stop holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,34 @@ class Ready:
     seq: int
     mail: int | None
     timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What a person has stopped: no call of it is made until it is started again.
+
+    Attributes:
+        scope: ``run``, ``machine``, ``tool`` or ``all``.
+        name: Which one: a run's id, a machine's or a tool's name; empty for all.
+        by: Who stopped it.
+        reason: Why.
+        at: When, in seconds since the epoch.
+    """
+
+    scope: Scope
+    name: str
+    by: str
+    reason: str
+    at: float
+
+    def holds(self, run: str, machine: str, tool: str) -> bool:
+        """Return whether a call of a tool, by a run of a machine, is stopped."""
+        return self.name == {"run": run, "machine": machine, "tool": tool, "all": ""}[self.scope]
+
+    def __str__(self) -> str:
+        what = "everything" if self.scope == "all" else f"{self.scope} {self.name}"
+        by = f" by {self.by}" if self.by else ""
+        return f"{what} is stopped{by}" + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,6 @@ from statemachine.kernel import (
     AGAIN,
     DECIDED,
     FINISH,
-    HELD,
-    LIFTED,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -181,7 +179,6 @@ noise = st.sampled_from(
         for n in ("elapsed", "timeout", "always", "limit.elapsed", "failed.guard", "done", "limit.steps", "x")
     ]
     + [Event(DECIDED, {"request": "run:2", "verdict": "approve", "approver": "eve"}), Event(RELEASED)]
-    + [Event(n, {"because": "stop"}, key="run:3") for n in (HELD, LIFTED)]
     + [Event("cancelled", by="ann"), Event("undo", by="ann"), Event(UNDO_NEXT)]
     + [Event(n, {"happened": True}, Outcome(GOOD), "run:1") for n in (FINISH, AGAIN, RECOVER, RESOLVE)]
 )
@@ -204,7 +201,7 @@ def answers(snapshot: Snapshot) -> st.SearchStrategy[Event]:
                 "by_time": st.just(True),
             },
         ).map(lambda payload: Event(DECIDED, payload))
-    if not isinstance(pending, PendingCall) or pending.phase in ("backoff", "held"):
+    if not isinstance(pending, PendingCall) or pending.phase == "backoff":
         return st.nothing()
     if pending.phase == "sent":
         return outcomes.map(lambda outcome: Event(FINISH, outcome=outcome, key=pending.key))
@@ -233,8 +230,7 @@ def moves(draw: st.DrawFn, definition: Definition, longest: int = 40) -> Moves:
         if chance == 0:
             event = draw(noise)
         elif chance == 1 and isinstance(snapshot.pending, PendingCall):
-            name = draw(st.sampled_from([RECOVER, RECOVER, HELD, LIFTED]))
-            event = Event(name, {"because": "stop"} if name == HELD else {}, key=snapshot.pending.key)
+            event = Event(RECOVER, key=snapshot.pending.key)
         elif chance > 3 and not (answer := answers(snapshot)).is_empty:
             event = draw(answer)
         elif timed is not None and chance > 2:
