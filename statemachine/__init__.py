@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from statemachine.machine.python import Owner as Owner
     from statemachine.machine.python import Retry as Retry
     from statemachine.machine.python import To as To
+    from statemachine.repl.debugger import Debugger as Debugger
 
 _PLACES = {
     "Backoff": "machine.python",
     "Call": "machine.call",
+    "Debugger": "repl.debugger",
     "Final": "machine.python",
     "Limits": "machine.python",
     "Machine": "host.machine",

@@ -109,6 +109,8 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
             [lasting((view.finished or now) - view.started), *(f"{n:g} {u}" for u, n in view.cost.items())]
         ),
         "driven by": view.owner or "",
+        "edited": f"{', '.join(view.edited)} (by hand)" if view.edited else "",
+        "forked": f"off {view.parent}" if view.parent else "",
         "path": _folded(path),
         "output": json.dumps(view.output, ensure_ascii=False) if view.output else "",
     }
@@ -169,7 +171,17 @@ def _list(title: str, calls: list[CallAccount], none: str) -> None:
 def _call(pending: Any) -> str:
     if pending is None:
         return ""
-    phases = {"sent": "sent", "backoff": "to be made again", "probe": "in doubt", "doubt": "in doubt"}
+    if pending["phase"] == "approval":
+        granted = f", approved by {', '.join(pending['granted'])}" if pending["granted"] else ""
+        request = pending["request"]
+        return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
+    phases = {
+        "held": "held by a stop",
+        "sent": "sent",
+        "backoff": "to be made again",
+        "probe": "in doubt",
+        "doubt": "in doubt",
+    }
     given = json.dumps(pending["input"], ensure_ascii=False)
     shown = given if len(given) <= 200 else f"{given[:200]}…"
     return f"{pending['tool']} (key {pending['key']}, try {pending['attempt']}, {phases[pending['phase']]}): {shown}"

@@ -6,10 +6,12 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
+from statemachine.errors import InvalidReference, NotReplayable
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
 from statemachine.machine.references import Folder
 from statemachine.machine.resolve import nowhere, resolve
+from statemachine.machine.unloaded import resolve_unloaded
 from statemachine.store import Store, StoredMachine
 
 
@@ -34,6 +36,29 @@ def pinned(store: Store, digest: str) -> Definition:
     return _define(stored)
 
 
+def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) -> Definition:
+    """Return the machine with a digest for replay alone: no tool of it is loaded, nor can be called.
+
+    Args:
+        store: Where it is kept.
+        digest: Its digest.
+        parameters: Tools, each with the name of an input that it was called with.
+
+    Raises:
+        NotReplayable: It decides by Python functions that can no longer be loaded.
+        InvalidMachine: It cannot be typed without its tools.
+    """
+    stored = store.machine(digest)
+    assert stored is not None
+    try:
+        return _define_unloaded(stored, parameters)
+    except InvalidReference as error:
+        raise NotReplayable(
+            f"{stored.name} {stored.version} has guards that are Python functions, and they decide anew when a "
+            f"journal is replayed: {error}; put the file back into {stored.source}"
+        ) from None
+
+
 def declared(store: Store, digest: str) -> Declaration:
     """Return the declaration with a digest; nothing of its tools is loaded."""
     stored = store.machine(digest)
@@ -48,3 +73,9 @@ def _define(stored: StoredMachine) -> Definition:
         Folder(Path(stored.source)),
         nowhere(f"{stored.source} ({stored.name} {stored.version})"),
     )
+
+
+@lru_cache(maxsize=64)
+def _define_unloaded(stored: StoredMachine, parameters: frozenset[tuple[str, str]]) -> Definition:
+    declaration = Declaration.model_validate_json(stored.declaration)
+    return resolve_unloaded(declaration, Folder(Path(stored.source)), sorted(parameters))

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from statemachine.errors import StoreUnusable
 from statemachine.journal import decode
-from statemachine.kernel import PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot
 from statemachine.store import Store, StoredRun
 
 
@@ -34,10 +35,12 @@ class RunView:
         updated: When it last moved.
         finished: When it ended.
         owner: The process that drives it, if one does.
-        pending: The call that is under way or in doubt.
+        pending: The call that is under way, in doubt, held, or waits for approval.
         context: Its context.
         output: Its output, once it has ended.
         db: The store that it lies in; empty when that is not known.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that it was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -60,6 +63,8 @@ class RunView:
     pending: Mapping[str, Any] | None
     context: Mapping[str, Any]
     output: Mapping[str, Any]
+    edited: tuple[str, ...]
+    parent: str
     db: str = field(default="", repr=False, compare=False)
 
     @property
@@ -99,6 +104,17 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
             **({"undoes": call.undoes} if call.undoes is not None else {}),
             "due" if call.phase == "backoff" else "sent": call.due,
         }
+    elif isinstance(snapshot.pending, PendingApproval):
+        asked = snapshot.pending
+        pending = {
+            "tool": asked.tool,
+            "input": dict(asked.input),
+            "phase": "approval",
+            "request": asked.request,
+            "granted": list(asked.granted),
+            "asked": asked.asked,
+            "expires": asked.expires,
+        }
     return RunView(
         run=stored.id,
         machine=stored.name,
@@ -120,15 +136,26 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
         pending=pending,
         context=dict(snapshot.context),
         output=dict(snapshot.output or {}),
+        edited=snapshot.edited,
+        parent=snapshot.parent,
         db=db,
     )
 
 
 def restore(store: Store, stored: StoredRun) -> Snapshot:
-    """Return the snapshot of a stored run."""
+    """Return the snapshot of a stored run.
+
+    Raises:
+        StoreUnusable: It is of another machine than the run.
+    """
     data = decode(stored.snapshot, store.blob)
     assert isinstance(data, dict)
-    return Snapshot.from_data(data)
+    snapshot = Snapshot.from_data(data)
+    if snapshot.digest != stored.machine:
+        raise StoreUnusable(
+            f"{store.name} is damaged: run {stored.id} has a snapshot of another machine; restore a backup"
+        )
+    return snapshot
 
 
 def path_of(store: Store, run: str) -> list[str]:

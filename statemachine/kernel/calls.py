@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from statemachine.clock import instant
+from statemachine.kernel.byhand import marked
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend, send
 from statemachine.kernel.events import AGAIN, FINISH, HELD, LIFTED, RECOVER, RESOLVE, Event, Step
@@ -46,6 +47,8 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
 
 def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: bool = True) -> Step:
     draft.add("call_finished", {"key": call.key, **outcome.as_data()})
+    if outcome.pretended:
+        draft.edited = marked(draft.edited, f"call {call.tool}")
     if outcome.cost:
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
     if call.refreshes is not None:

@@ -109,7 +109,8 @@ class Immediate:
     """An event that is to be handled next, without waiting for anything.
 
     Attributes:
-        event: Its name: ``always``, or ``failed.guard`` when a call's input could not be computed.
+        event: Its name: ``always``, ``failed.guard`` when a call's input could not be computed, INTEND when
+            the run is held before the call of its state: nothing is intended yet.
     """
 
     event: str
@@ -165,6 +166,8 @@ class Snapshot(NamedTuple):
         rollback: The roll back that is under way.
         denied: Digests of the inputs that were denied, and how often each was asked for.
         reviews: Requests for which glass was broken, and at which nobody has looked since.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that the run was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -190,6 +193,8 @@ class Snapshot(NamedTuple):
     rollback: Rollback | None = None
     denied: Mapping[str, int] = _NOTHING
     reviews: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    parent: str = ""
 
     @property
     def finished(self) -> bool:
@@ -197,7 +202,7 @@ class Snapshot(NamedTuple):
         return self.status in FINISHED
 
     def as_data(self) -> dict[str, Any]:
-        """Return the snapshot as plain JSON data."""
+        """Return the snapshot as plain JSON data, without what is None."""
         pending: dict[str, Any] | None = None
         match self.pending:
             case PendingCall() as call:
@@ -231,6 +236,8 @@ class Snapshot(NamedTuple):
             "output": None if self.output is None else dict(self.output),
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
+            "edited": list(self.edited),
+            "parent": self.parent,
         }
         if self.denied:
             data["denied"] = dict(self.denied)
@@ -240,13 +247,13 @@ class Snapshot(NamedTuple):
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
-        return data
+        return _known(data)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
         """Return the snapshot that :meth:`as_data` gave."""
         pending: Pending = None
-        if data["pending"] is not None:
+        if data.get("pending") is not None:
             parts = dict(data["pending"])
             kinds = {
                 "call": PendingCall,
@@ -261,13 +268,18 @@ class Snapshot(NamedTuple):
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
         if rollback is not None:
-            doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
+            doubted = rollback.get("doubted") and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
+        data = {"failure": None, "output": None, **data}
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
-        parts["reviews"] = tuple(data.get("reviews", ()))
-        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
+        listed = {name: tuple(data.get(name, ())) for name in ("recent", "edited", "reviews")}
+        return cls(**{**data, **parts, **listed})
 
 
 def _call_data(call: PendingCall) -> dict[str, Any]:
     data = {name: getattr(call, name) for name in PendingCall.__slots__}
-    return data | {"input": dict(call.input), "retries": dict(call.retries)}
+    return _known(data) | {"input": dict(call.input), "retries": dict(call.retries)}
+
+
+def _known(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}
