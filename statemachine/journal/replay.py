@@ -24,7 +24,7 @@ from statemachine.kernel import (
     start,
     step,
 )
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -154,6 +154,8 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
+        case "amended":
+            return Event(AMENDED, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":

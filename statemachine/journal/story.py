@@ -39,7 +39,12 @@ def _transition(body: Body) -> str:
     passed = [t for t in body.get("tried", ()) if t.get("guard") and t["verdict"]]
     guard = f" as {_short(passed[-1]['guard'])}" if passed else ""
     start = f"{body['from']} -> {body['to']} on {body['event']}" if body["event"] else f"-> {body['to']}"
-    return f"{start}{guard}{instead}{attempt}"
+    stale = (
+        f" because {', '.join(body['stale'])} {'is' if len(body['stale']) == 1 else 'are'} stale"
+        if "stale" in body
+        else ""
+    )
+    return f"{start}{guard}{instead}{stale}{attempt}"
 
 
 def _intended(body: Body) -> str:
@@ -51,8 +56,9 @@ def _intended(body: Body) -> str:
 def _finished_call(body: Body) -> str:
     if body["kind"] == "failure":
         return f"call {body['key']} failed ({body['class']}): {_short(body['message'])}"
+    untrusted = "" if body.get("trusted", True) else " (not trusted: the run was amended meanwhile)"
     partly = f", not done: {', '.join(body['not_done'])}" if body["kind"] == "partial" else ""
-    return f"call {body['key']} gave {_short(body['output'])}{partly}"
+    return f"call {body['key']} gave {_short(body['output'])}{partly}{untrusted}"
 
 
 def _resolved(body: Body) -> str:
@@ -65,6 +71,16 @@ def _resolved(body: Body) -> str:
 def _rolled_back(body: Body) -> str:
     stopped = f", stopped by a failure ({body['failed']})" if "failed" in body else ""
     return f"rolled back{stopped}: {account(body['undone'], body['left'])}"
+
+
+def _amended(body: Body) -> str:
+    values = ", ".join(
+        f"{name} from {_short(body['was'][name])} to {_short(value)}"
+        for name, value in body["values"].items()
+    )
+    unknown = f"; no longer known: {', '.join(body['invalidated'])}" if body["invalidated"] else ""
+    during = f"; call {body['during']} is waited for" if "during" in body else ""
+    return f"amended by {body['by'] or 'somebody'}: {values}{unknown}{during}"
 
 
 def _timer(body: Body) -> str:
@@ -86,6 +102,7 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_in_doubt": lambda body: f"call {body['key']} is in doubt; asks {body['asks']}",
     "call_resolved": _resolved,
     "rolled_back": _rolled_back,
+    "amended": _amended,
     "timer_set": _timer,
     "run_finished": _finished,
 }

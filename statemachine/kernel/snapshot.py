@@ -19,10 +19,12 @@ class Source:
     Attributes:
         by: The state that wrote it, or ``operator``.
         at: When it was observed, in seconds since the epoch.
+        of: The tool or the event that gave it, ``input``, ``default`` or ``amendment``.
     """
 
     by: str
     at: float
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,13 @@ class Immediate:
     """An event that is to be handled next, without waiting for anything.
 
     Attributes:
-        event: Its name: ``always``, or ``failed.guard`` when a call's input could not be computed.
+        event: Its name: ``always``; of a call whose input could not be computed ``failed.guard``, and ``stale``
+            where it would have been too old.
+        fields: What is too old.
     """
 
     event: str
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ class Snapshot(NamedTuple):
         watched: For each state that counts attempts, the digest of the watched fields when it was last
             entered, and at how many entries in a row it was that.
         rollback: The roll back that is under way.
+        amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
     """
 
     run: str
@@ -150,6 +156,7 @@ class Snapshot(NamedTuple):
     recent: tuple[str, ...] = ()
     watched: Mapping[str, tuple[str, int]] = _NOTHING
     rollback: Rollback | None = None
+    amended: bool = False
 
     @property
     def finished(self) -> bool:
@@ -164,8 +171,8 @@ class Snapshot(NamedTuple):
                 pending = {"kind": "call"} | _call_data(call)
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
-            case Immediate(event):
-                pending = {"kind": "immediate", "event": event}
+            case Immediate(event, fields):
+                pending = {"kind": "immediate", "event": event, "fields": list(fields)}
         data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
@@ -175,7 +182,7 @@ class Snapshot(NamedTuple):
             "started": self.started,
             "entered": self.entered,
             "context": dict(self.context),
-            "sources": {name: [s.by, s.at] for name, s in self.sources.items()},
+            "sources": {name: [s.by, s.at, s.of] for name, s in self.sources.items()},
             "attempts": dict(self.attempts),
             "steps": self.steps,
             "calls": self.calls,
@@ -192,6 +199,8 @@ class Snapshot(NamedTuple):
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
+        if self.amended:
+            data["amended"] = True
         return data
 
     @classmethod
@@ -201,8 +210,10 @@ class Snapshot(NamedTuple):
         if data["pending"] is not None:
             parts = dict(data["pending"])
             kinds = {"call": PendingCall, "timer": Timer, "immediate": Immediate}
+            if "fields" in parts:
+                parts["fields"] = tuple(parts["fields"])
             pending = kinds[parts.pop("kind")](**parts)
-        sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
+        sources = {name: Source(*parts) for name, parts in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
         if rollback is not None:

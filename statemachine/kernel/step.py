@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from statemachine.clock import instant
+from statemachine.kernel.amending import amend
 from statemachine.kernel.calls import about_call
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
@@ -15,10 +16,10 @@ from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import REFUSED, STUCK, UNDO, Definition
+from statemachine.machine.definition import AMENDED, REFUSED, STALE, STUCK, UNDO, Definition
 from statemachine.machine.model import OPERATOR
 
-_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK))
+_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK, STALE))
 _ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 
@@ -63,7 +64,7 @@ def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: flo
         started=now,
         entered=now,
         context=context,
-        sources={n: Source(OPERATOR, now) for n in context},
+        sources={n: Source(OPERATOR, now, "input" if n in given else "default") for n in context},
         attempts={},
         steps=0,
         calls=0,
@@ -108,7 +109,12 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
             return draft.refuse(name, "unknown")
+        if isinstance(pending, Immediate) and pending.fields:
+            draft.outdated = pending.fields
+            return route(draft, name, {"fields": list(pending.fields)})
         return route(draft, name)
+    if name == AMENDED:
+        return amend(draft, event)
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
         return draft.refuse(name, "denied")
     if name == "cancelled":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from statemachine.machine.expressions import Expression, Guard
@@ -15,11 +16,20 @@ from statemachine.machine.signature import Signature
 STUCK = "stuck"
 """The event that a run raises which repeats itself."""
 
+STALE = "stale"
+"""The event that a guard or a call raises which reads a value that is older than it may be."""
+
+AMENDED = "amended"
+"""The event of a run whose operator changed what it was given."""
+
 UNDO = "undo"
 """The event with which a person asks for a roll back."""
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
+
+STALE_PAYLOAD: Mapping[str, Any] = {"fields": list[str]}
+"""What the event STALE carries: the names of the fields."""
 
 
 Save = tuple[str, tuple[str, ...], bool]
@@ -121,12 +131,40 @@ class Definition:
             f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(declared.limits, n) is not None
         ]
         return frozenset(
-            ["always", "done", "partial", "elapsed", "timeout", "cancelled", UNDO, REFUSED, STUCK]
+            [
+                "always",
+                "done",
+                "partial",
+                "elapsed",
+                "timeout",
+                "cancelled",
+                UNDO,
+                REFUSED,
+                STUCK,
+                STALE,
+                AMENDED,
+            ]
             + [f"failed.{c}" for c in FAILURE_CLASSES]
             + limits
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]
             + list(declared.events)
         )
+
+    @cached_property
+    def perishable(self) -> Mapping[str, float]:
+        """For each field whose values grow stale, after how many seconds they do."""
+        fields = self.declaration.context.items()
+        return {name: field.fresh_for for name, field in fields if field.fresh_for is not None}
+
+    def derived(self, changed: Iterable[str]) -> list[str]:
+        """Return the fields that rest on those that ``changed``, through others too, in the order declared."""
+        fields, found = self.declaration.context, set(changed)
+        given = frozenset(found)
+        while more := {
+            n for n, f in fields.items() if n not in found and not found.isdisjoint(f.derived_from)
+        }:
+            found |= more
+        return [name for name in fields if name in found - given]
 
     def final_states(self) -> Iterator[tuple[str, State]]:
         """Yield the final states."""
@@ -137,11 +175,12 @@ def event_names(event: str) -> tuple[str, ...]:
     """Return the names under which an event may be declared, from the most specific to the least.
 
     ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit,
-    a cancellation and a demanded roll back are not matched by ``*``: they are answers to a demand, not results.
+    a cancellation, an amendment and a demanded roll back are not matched by ``*``: they are answers to a demand,
+    not results. Nor is ``stale``: what does not answer it gets ``failed.stale_data``.
     """
     parts = event.split(".")
     names = tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    if parts[0] in ("limit", "cancelled", UNDO, "always"):
+    if parts[0] in ("limit", "cancelled", UNDO, "always", STALE, AMENDED):
         return names
     if event == "partial":
         return (*names, "failed", "*")

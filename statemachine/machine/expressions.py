@@ -96,6 +96,11 @@ class Expression:
     _reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
     _compiled: Any
 
+    @property
+    def computed(self) -> bool:
+        """Whether it is CEL, which may fail to evaluate; a path never does."""
+        return self._compiled is not None
+
     def value(self, reader: Reader) -> Any:
         """Return the value as JSON data; a path to what is not known gives None.
 

@@ -42,6 +42,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(
+        lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
+    ),
+]
+"""One name or several."""
+
+
 class ContextField(Part):
     """One typed field of the context.
 
@@ -49,20 +58,18 @@ class ContextField(Part):
         type: ``str``, ``list[str]``, ``str | None``, ``path``, ``tools.py:Verdict``, …
         owner: Who may write it: ``operator`` (an input of the run) or the states that save into it.
         default: Its value from the start; without one the field is unknown until it is written.
-        fresh_for: How long a value counts as fresh, in seconds; without it, for ever.
+        fresh_for: How long a value counts as fresh, in seconds; without it, for ever. Whoever reads an older one
+            gets the event ``stale`` instead.
+        derived_from: The fields that a value rests on: when the operator amends one of them, the value is as it
+            was at the start, unknown or the default.
         summary: What it means.
     """
 
     type: TypeText
-    owner: Annotated[
-        tuple[Name, ...],
-        BeforeValidator(
-            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
-        ),
-        Field(min_length=1),
-    ]
+    owner: Annotated[Names, Field(min_length=1)]
     default: Json = None
     fresh_for: Duration | None = None
+    derived_from: Names = ()
     summary: Text | None = None
 
     @property

@@ -34,6 +34,7 @@ class Outcome:
         done: Of a partial success, what was done.
         not_done: Of a partial success, what was not.
         failure: Why it failed, if it did.
+        observed: When the output was so, in seconds since the epoch, if the tool said.
     """
 
     output: Any = None
@@ -41,6 +42,7 @@ class Outcome:
     done: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
     failure: Failure | None = None
+    observed: float | None = None
 
     @property
     def kind(self) -> Literal["success", "partial", "failure"]:
@@ -62,6 +64,8 @@ class Outcome:
         data["output"] = self.output
         if self.not_done:
             data |= {"done": list(self.done), "not_done": list(self.not_done)}
+        if self.observed is not None:
+            data["observed"] = self.observed
         return data
 
     @classmethod
@@ -77,4 +81,5 @@ class Outcome:
             data.get("cost"),
             tuple(data.get("done", ())),
             tuple(data.get("not_done", ())),
+            observed=data.get("observed"),
         )

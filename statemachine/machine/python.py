@@ -251,6 +251,7 @@ class MachineBuilder:
             fields[name] = given(
                 owner=list(owners),
                 fresh_for=marks[0].fresh_for if marks else None,
+                derived_from=(marks[0].derived_from or None) if marks else None,
                 summary=info.description,
             )
             try:
