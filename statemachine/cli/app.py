@@ -33,6 +33,7 @@ for command in (
     drive.resume,
     many.worker,
     drive.send,
+    drive.amend,
     drive.cancel,
     drive.undo,
     drive.resolve,

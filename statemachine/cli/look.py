@@ -13,6 +13,7 @@ from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, s
 
 if TYPE_CHECKING:
     from statemachine.host.explain import CallAccount
+    from statemachine.host.facts import Fact
     from statemachine.store import Store
 
 
@@ -78,16 +79,22 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
 
     Example: statemachine status 3f2a
     """
+    from statemachine.host.facts import facts
+    from statemachine.host.pinned import declared
     from statemachine.host.view import path_of, restore, view_of
 
+    now = time.time()
     with _store(db) as store:
         stored = store.load(store.find(run))
-        view = view_of(stored, restore(store, stored))
+        snapshot = restore(store, stored)
+        view = view_of(stored, snapshot)
         path = path_of(store, view.run)
+        fields = declared(store, stored.machine).context
+    known = facts(fields, snapshot, now)
     if as_json:
-        say_json({**view.as_data(), "context": view.context, "path": path})
+        told = {fact.name: fact.as_data() for fact in known}
+        say_json({**view.as_data(), "context": view.context, "facts": told, "path": path})
         return
-    now = time.time()
     lines = {
         "run": view.run,
         "machine": f"{view.machine} {view.version} sha256:{view.digest[:12]}",
@@ -97,6 +104,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         "until": when(view.due),
         "reason": view.reason,
         "call": _call(view.pending),
+        "amended": "its outcome is recorded, but not trusted" if snapshot.amended else "",
         "attempts": ", ".join(f"{state} {n}" for state, n in view.attempts.items()),
         "used": f"{view.steps} steps, {view.calls} calls, "
         + ", ".join(
@@ -109,6 +117,20 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     for name, text in lines.items():
         if text:
             say(f"{name + ':':<10} {text}")
+    for place, fact in enumerate(known):
+        say(f"{'' if place else 'knows:':<10} {_fact(fact)}")
+    if unknown := [name for name in fields if name not in {fact.name for fact in known}]:
+        say(f"{'unknown:':<10} {', '.join(unknown)}")
+
+
+def _fact(fact: Fact) -> str:
+    from statemachine.machine.duration import spell
+
+    value = json.dumps(fact.value, ensure_ascii=False)
+    shown = value if len(value) <= 60 else f"{value[:60]}…"
+    stale = f", STALE: fresh for {spell(fact.fresh_for)}" if not fact.fresh and fact.fresh_for else ""
+    gave = f" from {fact.of}" if fact.of else ""
+    return f"{fact.name} = {shown} (by {fact.by}{gave}, {lasting(fact.age)} old{stale})"
 
 
 def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:

@@ -11,7 +11,7 @@ from statemachine.host.pinned import declared
 from statemachine.host.view import restore
 from statemachine.journal import decode, tell
 from statemachine.kernel import PendingCall, Snapshot
-from statemachine.machine.definition import UNDO
+from statemachine.machine.definition import STALE, UNDO
 from statemachine.machine.model import Declaration
 from statemachine.store import Store, StoredRun
 
@@ -205,7 +205,12 @@ def _goes_wrong(kind: str, body: Mapping[str, Any]) -> bool:
     if kind == "transition":
         event = body["event"] or ""
         turned = any(tried["verdict"] is not True for tried in body.get("tried", ()))
-        return "instead" in body or turned or event in ("timeout", "cancelled", "stuck")
+        return (
+            "instead" in body
+            or turned
+            or event in ("timeout", "cancelled", "stuck", STALE)
+            or "stale" in body
+        )
     if kind == "event":
         return bool(body["name"] == UNDO)
     return kind == "call_in_doubt"

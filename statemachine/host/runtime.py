@@ -33,6 +33,7 @@ from statemachine.host.given import (
     checked_payload,
     definition_of,
     refusal,
+    refuse_amendment,
     refuse_if_doubtful,
     refuse_if_not_undone,
 )
@@ -43,9 +44,10 @@ from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
 from statemachine.kernel import RESOLVE, Event, PendingCall, Step, queue, start, step
+from statemachine.kernel.inputs import checked_amendment
 from statemachine.kernel.rollback import account
 from statemachine.machine import types
-from statemachine.machine.definition import UNDO, Definition
+from statemachine.machine.definition import AMENDED, UNDO, Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
 from statemachine.store import Commit, NewRun, Store
@@ -302,6 +304,28 @@ class Runtime:
         stored = self.store.load(run)
         refuse_if_doubtful(pinned(self.store, stored.machine), restore(self.store, stored))
         return await self._post(run, "cancelled", {}, by)
+
+    async def amend(self, run: str, values: Mapping[str, Any], *, by: str = "") -> RunView:
+        """Change what the operator gave a run, and take the machine's transition for `amended`.
+
+        What is derived from it is no longer known. A call under way that changes nothing is left; the outcome of
+        any other is waited for and recorded, but not trusted.
+
+        Raises:
+            InvalidInput: A value does not fit, or is not the operator's to give.
+            EventRefused: Nothing would change, the run's state takes no amendment, it rolls back, or has ended.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        definition = pinned(self.store, stored.machine)
+        snapshot, now = restore(self.store, stored), self.clock.now()
+        given = checked_amendment(definition, absolute(definition, values))
+        refuse_amendment(definition, snapshot, Event(AMENDED, given, by=by), now)
+        return await self._post(run, AMENDED, given, by)
+
+    def input_types(self, run: str) -> Mapping[str, Any]:
+        """Return the types of a run's context fields."""
+        return pinned(self.store, self.store.load(self.store.find(run)).machine).types
 
     async def undo(self, run: str, *, by: str = "") -> RunView:
         """Roll a run back, wherever it is: undo its finished writes, the newest first, and end it.

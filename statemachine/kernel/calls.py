@@ -19,7 +19,7 @@ from statemachine.kernel.rollback import not_undone, undo, undone
 from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import PendingCall, Rollback
-from statemachine.machine.definition import AMENDED, STALE
+from statemachine.machine.definition import AMENDED
 from statemachine.machine.model import FailureClass
 from statemachine.machine.outcome import Failure, Outcome
 
@@ -66,7 +66,7 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         draft.failure = None  # what failed before has been answered
         return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
     if draft.stale:  # the call was made: only whether its answer is enough cannot be told
-        return route(draft, STALE)
+        return route(draft, "done")
     if failure.failure in _UNCERTAIN and not repeatable:
         return _doubt(draft, replace(call, after=failure.failure), FINISH)
     return _failed(draft, call, failure)

@@ -9,8 +9,8 @@ from statemachine.kernel.events import NOTHING, Entry, Step
 from statemachine.kernel.receipt import Candidate, Receipt, Verdict
 from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
 from statemachine.kernel.table import table_of
-from statemachine.machine.duration import spell
 from statemachine.machine.definition import Definition, Edge
+from statemachine.machine.duration import spell
 from statemachine.machine.expressions import Root
 
 
