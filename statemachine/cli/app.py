@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import declare, doctor, draw, drive, look, many
+from statemachine.cli import declare, doctor, draw, drive, look, many, migrate
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -37,6 +37,7 @@ for command in (
     drive.cancel,
     drive.undo,
     drive.resolve,
+    migrate.migrate,
     look.runs,
     look.status,
     look.explain,

@@ -39,6 +39,10 @@ def runs(
     status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
     machine: Annotated[str | None, typer.Option(help="Only runs of this machine (name or digest).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    old: Annotated[
+        bool,
+        typer.Option("--old", help="Only unfinished runs on an older version than the newest in the store."),
+    ] = False,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
@@ -48,10 +52,16 @@ def runs(
     """
     from dataclasses import asdict
 
+    from statemachine.host.migrating import newest
+
     with _store(db) as store:
-        found = store.runs(status.value if status else None, machine, limit)
+        found = store.runs(status.value if status else None, machine, None if old else limit)
+        latest = newest(store)
+        outdated = {row.id for row in found if row.finished is None and latest[row.name] != row.machine}
+        if old:
+            found = [row for row in found if row.id in outdated][:limit]
         if as_json:
-            say_json([asdict(summary) for summary in found])
+            say_json([{**asdict(summary), "old": summary.id in outdated} for summary in found])
             return
         counts = ", ".join(f"{n} {name}" for name, n in store.counts().items() if n)
     from rich.console import Console
@@ -66,7 +76,13 @@ def runs(
         took = lasting((row.finished or time.time()) - row.started)
         note = f"waits for {row.waiting}" if row.waiting else row.reason or ""
         table.add_row(
-            row.id, f"{row.name} {row.version}", row.status, row.state, when(row.started), took, note
+            row.id,
+            f"{row.name} {row.version}{' (old)' if row.id in outdated else ''}",
+            row.status,
+            row.state,
+            when(row.started),
+            took,
+            note,
         )
     console = Console(file=stdout(), width=None if stdout().isatty() else 160)
     if found:
@@ -207,6 +223,7 @@ def journal(
     Example: statemachine journal 3f2a
     """
     from statemachine.errors import StoreUnusable
+    from statemachine.host.pinned import first_digest
     from statemachine.journal import decode, tell
     from statemachine.journal import verify as first_bad
 
@@ -233,7 +250,7 @@ def journal(
             else:
                 say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
         if verify:
-            bad = first_bad(store.records(name), store.load(name).machine)
+            bad = first_bad(store.records(name), first_digest(store, name))
             if bad is not None:
                 raise StoreUnusable(
                     f"record {bad.seq} of run {name} is not what was written; the journal was changed"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from statemachine.host.pinned import declared
+from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.host.view import restore
 from statemachine.journal import decode, tell
 from statemachine.kernel import PendingCall, Snapshot
@@ -136,6 +136,8 @@ def explain(store: Store, run: str) -> Explanation:
     first: tuple[int, str] | None = None
     for record in store.records(stored.id):
         body: Any = decode(record.body, store.blob)
+        if record.kind in VERSION_OF:
+            declaration = declared(store, body[VERSION_OF[record.kind]])
         if record.kind == "transition":
             path.append((record.seq, body["to"]))
         for account in _account(accounts, record.seq, record.at, record.kind, body, declaration):

@@ -38,7 +38,7 @@ from statemachine.host.given import (
     refuse_if_not_undone,
 )
 from statemachine.host.owner import is_dead, new_owner
-from statemachine.host.pinned import pin, pinned
+from statemachine.host.pinned import pin, pinned, warn_of_other_code
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
@@ -145,7 +145,7 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        made = start(definition, *self._named(definition, inputs), self.clock.now())
+        made = start(definition, *self._named(definition, inputs), self.clock.now(), definition.code)
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
@@ -157,7 +157,7 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        made = queue(definition, *self._named(definition, inputs), self.clock.now())
+        made = queue(definition, *self._named(definition, inputs), self.clock.now(), definition.code)
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
 
@@ -203,6 +203,7 @@ class Runtime:
             stored = self.store.load(run)  # as the owner before left it
             definition = pinned(self.store, stored.machine)
             snapshot = restore(self.store, stored)
+            warn_of_other_code(definition, snapshot)
         except StateMachineError:
             self.store.release(run, epoch)
             raise

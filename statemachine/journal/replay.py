@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.migrating import MIGRATED, move
 from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.outcome import Outcome
 
@@ -76,27 +77,36 @@ class Deviates(StateMachineError):
         super().__init__(f"record {deviation.seq}: {deviation.why}")
 
 
-def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conformance:
+Versions = Callable[[str], Definition]
+"""Returns the version of a machine with a digest."""
+
+
+def replay(
+    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+) -> Conformance:
     """Return whether the records of a run, from its first, are a path of its machine.
 
     What the world answered (outputs, events, decisions) is taken as written; all that the machine made of it
     must be what is written next. That records are missing at the end shows only in the snapshot.
 
     Args:
-        definition: The machine that the run is pinned to.
+        definition: The machine that the run was started with.
         run: Id of the run.
         records: Its records; bodies as plain JSON data.
+        versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
     """
     steps, snapshot = 0, None
     try:
-        for made in retrace(definition, run, records):
+        for made in retrace(definition, run, records, versions):
             steps, snapshot = steps + 1, made.snapshot
     except Deviates as error:
         return Conformance(steps, snapshot, error.deviation)
     return Conformance(steps, snapshot, None)
 
 
-def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Iterator[Step]:
+def retrace(
+    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
     Raises:
@@ -105,13 +115,16 @@ def retrace(definition: Definition, run: str, records: Iterable[Written]) -> Ite
     written, at, snapshot = list(records), 0, None
     ledger = Ledger(definition)
     while at < len(written):
-        made = _step(definition, run, snapshot, written, at, ledger)
+        made = _step(definition, run, snapshot, written, at, ledger, versions)
         for offset, entry in enumerate(made.entries):
             _compare(
                 made, entry, at + offset + 1, written[at + offset] if at + offset < len(written) else None
             )
         for kind, body in made.entries:
             ledger.add(kind, body)
+        if made.entries[0][0] == MIGRATED and versions is not None:
+            definition = versions(made.snapshot.digest)
+            ledger.migrate(definition)
         yield made
         at, snapshot = at + len(made.entries), made.snapshot
 
@@ -123,6 +136,7 @@ def _step(
     written: list[Written],
     at: int,
     ledger: Ledger,
+    versions: Versions | None,
 ) -> Step:
     """Return the step that begins with the record at a place."""
     _, now, kind, body = written[at]
@@ -130,7 +144,13 @@ def _step(
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            made = begin(definition, run, body["inputs"], now) if kind == "run_started" else None
+            made = (
+                begin(definition, run, body["inputs"], now, body.get("code", ""))
+                if kind == "run_started"
+                else None
+            )
+        elif kind == MIGRATED and versions is not None:
+            made = move(definition, versions(body["to"]), snapshot, now, body["by"], body["code"]).step
         elif (event := _event(snapshot, written, at, ledger)) is not None:
             made = step(definition, snapshot, event, now)
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:

@@ -83,6 +83,14 @@ def _amended(body: Body) -> str:
     return f"amended by {body['by'] or 'somebody'}: {values}{unknown}{during}"
 
 
+def _migrated(body: Body) -> str:
+    renamed = [f"{old} is {new or 'dropped'}" for old, new in {**body["states"], **body["fields"]}.items()]
+    told = f" ({', '.join(renamed)})" if renamed else ""
+    return (
+        f"migrated to version {body['version']} sha256:{body['to'][:12]} by {body['by'] or 'somebody'}{told}"
+    )
+
+
 def _timer(body: Body) -> str:
     why = f" to call {body['key']} again after {body['after']}" if "key" in body else ""
     return f"waits for time{why}"
@@ -103,6 +111,7 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_resolved": _resolved,
     "rolled_back": _rolled_back,
     "amended": _amended,
+    "migrated": _migrated,
     "timer_set": _timer,
     "run_finished": _finished,
 }

@@ -209,6 +209,7 @@ class Draft:
             self.watched,
             self.rollback,
             self.amended,
+            before.code,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -133,6 +133,7 @@ class Snapshot(NamedTuple):
             entered, and at how many entries in a row it was that.
         rollback: The roll back that is under way.
         amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
+        code: Fingerprint of the code of the tools that the run was started with, or migrated to.
     """
 
     run: str
@@ -157,6 +158,7 @@ class Snapshot(NamedTuple):
     watched: Mapping[str, tuple[str, int]] = _NOTHING
     rollback: Rollback | None = None
     amended: bool = False
+    code: str = ""
 
     @property
     def finished(self) -> bool:
@@ -201,6 +203,8 @@ class Snapshot(NamedTuple):
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
         if self.amended:
             data["amended"] = True
+        if self.code:
+            data["code"] = self.code
         return data
 
     @classmethod

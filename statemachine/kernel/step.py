@@ -23,7 +23,7 @@ _BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, 
 _ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 
-def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str = "") -> Step:
     """Return the first step of a new run.
 
     Args:
@@ -31,26 +31,29 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         run: Id of the run.
         inputs: Values of fields that the operator owns; text is read as the field's type.
         now: The time, in seconds since the epoch; it counts to the microsecond.
+        code: A fingerprint of the code of its tools.
 
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
-    draft = _begun(definition, run, inputs, now)
+    draft = _begun(definition, run, inputs, now, code)
     enter(draft, definition.declaration.initial, None)
     return draft.step(START, "taken")
 
 
-def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float) -> Step:
+def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str = "") -> Step:
     """Return the first step of a run that waits, pending, for someone to send it START; else as :func:`start`.
 
     Until then it can only be cancelled. Its limits count from START on, not from here.
     """
-    draft = _begun(definition, run, inputs, now, queued=True)
+    draft = _begun(definition, run, inputs, now, code, queued=True)
     draft.status, draft.pending = "pending", Immediate(START)
     return draft.step("queue", "taken")
 
 
-def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, **more: bool) -> Draft:
+def _begun(
+    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str, **more: bool
+) -> Draft:
     given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
     context = {n: f.default for n, f in declared.context.items() if f.has_default} | given
@@ -74,10 +77,12 @@ def _begun(definition: Definition, run: str, inputs: Mapping[str, Any], now: flo
         because="",
         cancelled=False,
         output=None,
+        code=code,
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
-    draft.add("run_started", {**machine, "inputs": given, **more})
+    told = {"code": code} if code else {}
+    draft.add("run_started", {**machine, "inputs": given, **told, **more})
     return draft
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from statemachine.machine.expressions import Expression, Guard
@@ -149,6 +152,17 @@ class Definition:
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]
             + list(declared.events)
         )
+
+    @cached_property
+    def code(self) -> str:
+        """A fingerprint of the code of its tools: of the files that their functions are in, as they are now.
+
+        It is empty when no tool is a function. What those files import is not looked at.
+        """
+        modules = {s.function.__module__ for s in self.signatures.values() if s.function is not None}
+        files = {Path(getattr(sys.modules.get(name), "__file__", None) or "") for name in modules}
+        read = sorted(hashlib.sha256(file.read_bytes()).digest() for file in files if file.is_file())
+        return hashlib.sha256(b"".join(read)).hexdigest()[:16] if read else ""
 
     @cached_property
     def perishable(self) -> Mapping[str, float]:

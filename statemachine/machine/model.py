@@ -369,6 +369,20 @@ class State(Part):
         return "event" if self.final is None else "final"
 
 
+class Migration(Part):
+    """How runs of an older version are moved to this one, where names alone do not say it.
+
+    Attributes:
+        states: Old state to new state, of those that have another name.
+        fields: Old context field to new one, of those that have another name; null drops what it holds.
+        set: New fields, each with its value as an expression over the old context.
+    """
+
+    states: dict[Name, Name] = {}
+    fields: dict[Name, Name | None] = {}
+    set: dict[Name, Text] = {}
+
+
 class Declaration(Part):
     """A whole machine as data.
 
@@ -383,6 +397,7 @@ class Declaration(Part):
         initial: The state a run starts in.
         on: Transitions by event from every state that is not final, after the state's own.
         states: The states.
+        migrations: By the version or the digest of an older one: how its runs are moved to this one.
     """
 
     machine: Name
@@ -395,6 +410,7 @@ class Declaration(Part):
     initial: Name
     on: OnEvents = {}
     states: Annotated[dict[Name, State], Field(min_length=1)]
+    migrations: dict[Text, Migration] = {}
 
     def as_data(self) -> dict[str, Any]:
         """Return the declaration as plain JSON data without what is left at its default."""

@@ -48,6 +48,7 @@ class _Structure:
                     message = f"`{owner}` is neither a state nor `{OPERATOR}`{hint}"
                     self.report.add("SM113", ("context", name, "owner"), message)
         self._derivations()
+        self._migrations()
         for name in declared.limits.watch:
             if self.report.missing("context", name, declared.context):
                 message = f"there is no context field `{name}`{suggest(name, declared.context)}"
@@ -89,6 +90,19 @@ class _Structure:
             circle = error.args[1][::-1]
             message = f"fields are derived from each other in a circle: {' → '.join(circle)}"
             self.report.add("SM127", ("context", circle[0], "derived_from"), message)
+
+    def _migrations(self) -> None:
+        """Report what runs of an older version would be moved to and is not there."""
+        for version, moved in self.declared.migrations.items():
+            path: Keys = ("migrations", version)
+            for old, state in moved.states.items():
+                self._state((*path, "states", old), state)
+            named = [((*path, "fields", old), new) for old, new in moved.fields.items() if new is not None]
+            named += [((*path, "set", new), new) for new in moved.set]
+            for place, name in named:
+                if self.report.missing("context", name, self.declared.context):
+                    message = f"there is no context field `{name}`{suggest(name, self.declared.context)}"
+                    self.report.add("SM113", place, message)
 
     def _tools(self) -> None:
         tools = self.declared.tools

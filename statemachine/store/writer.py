@@ -60,6 +60,7 @@ class Writer:
         self._select = compiled(select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update())
         self._update = compiled(update(runs).where(this_run), *_CHANGED)
         self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
         self._insert_machines = compiled(insert_new(engine.dialect.name, machines))
         self._insert_runs = compiled(insert(runs))
         self._insert_records = compiled(insert(records))
@@ -100,10 +101,13 @@ class Writer:
             touched = dict.fromkeys(commit.run for commit in accepted)
             stored = [one.first for one in begun] + accepted
             large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
-            pinned = {one.machine.digest: asdict(one.machine) for one in begun}
+            moved = [(commit.run, commit.machine) for commit in accepted if commit.machine is not None]
+            versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
+            pinned = {machine.digest: asdict(machine) for machine in versions}
             work: tuple[tuple[str, list[Any]], ...] = (
                 (self._insert_machines, list(pinned.values())),
                 (self._insert_runs, [_run_row(one) for one in begun]),
+                (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
                 (self._update, [held[run] for run in touched if run not in reindexed]),
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
                 (self._insert_records, [record_row(record) for c in stored for record in c.records]),
