@@ -5,6 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "info"]
+Verdict = Literal["PROVED", "REFUTED", "UNKNOWN", ""]
 
 _WIDEST = 160
 """Characters of a source line that a finding shows."""
@@ -33,23 +37,35 @@ class Finding:
 
     Attributes:
         code: Stable rule code, such as ``SM110``.
-        message: What is wrong and what to write instead.
+        message: What is wrong and, where it is not in ``advice``, what to write instead.
         place: Where.
         path: Keys from the top of the declaration to the fault.
-        severity: ``error`` or ``warning``.
+        severity: ``error``, ``warning`` or ``info``.
+        verdict: ``PROVED``: what the message says holds in every run; ``REFUTED``: the run in ``witness``
+            breaks the rule; ``UNKNOWN``: it could not be decided, and the message says why. Empty for
+            what is wrong with the file itself.
+        witness: The shortest such run, one line a step with its counters' values, or the values that a
+            guard fails for.
+        advice: What to write instead.
+        allowed: Why somebody silenced it; empty when nobody did.
     """
 
     code: str
     message: str
     place: Place
     path: tuple[str | int, ...] = ()
-    severity: str = "error"
+    severity: Severity = "error"
+    verdict: Verdict = ""
+    witness: tuple[str, ...] = ()
+    advice: str = ""
+    allowed: str = ""
 
     def render(self) -> str:
-        """Return ``file:line:col: error[CODE]: message`` with the source line and a caret below it."""
+        """Return ``file:line:col: error[CODE]: message``, the source line with a caret, the witness, the advice."""
         place = self.place
         where = f"{place.file}:{place.line}:{place.column}" if place.line else place.file
-        text = f"{where}: {self.severity}[{self.code}]: {self.message}"
+        verdict = f" {self.verdict}" if self.verdict else ""
+        text = f"{where}: {self.severity}[{self.code}]{verdict}: {self.message}"
         if place.source:
             at = place.column - 1
             # A line can be as long as the file: only what is around the column is shown.
@@ -57,10 +73,20 @@ class Finding:
             cut = "…" if start else ""
             margin = "".join(map(_blank, cut + place.source[start:at]))
             text += f"\n    {cut}{place.source[start : start + _WIDEST]}\n    {margin}^"
+        for number, line in enumerate(self.witness, 1):
+            text += f"\n    {number:>3}. {line}"
+        if self.advice:
+            text += f"\n    instead: {self.advice}"
         return text
 
     def as_json(self) -> dict[str, object]:
-        """Return the finding as plain data."""
+        """Return the finding as plain data; what only the checker says is left out where it says nothing."""
+        checked = {
+            "verdict": self.verdict,
+            "witness": list(self.witness),
+            "advice": self.advice,
+            "allowed": self.allowed,
+        }
         return {
             "code": self.code,
             "severity": self.severity,
@@ -69,6 +95,7 @@ class Finding:
             "line": self.place.line,
             "column": self.place.column,
             "path": list(self.path),
+            **{name: value for name, value in checked.items() if value},
         }
 
 
@@ -91,6 +118,14 @@ class InvalidMachine(StateMachineError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(f.render() for f in self.findings))
+
+
+class InvalidPolicy(InvalidMachine):
+    """A policy is wrong; ``findings`` lists everything that is."""
+
+
+class InvalidKey(StateMachineError):
+    """A private key is not there, is no key, or others may read it."""
 
 
 class InvalidReference(StateMachineError):

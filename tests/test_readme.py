@@ -40,6 +40,19 @@ def test_every_command_is_in_the_table() -> None:
     assert listed == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # it is a group
 
 
+def test_the_bounds_of_the_machines_are_those_that_are_proved() -> None:
+    """Steps, calls, time and rounds of each."""
+    from statemachine.check.bounds import prover_of
+    from statemachine.cli.bounds import shortly
+    from statemachine.machine.load import load
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d.*) \|$", README[: README.index("## Commands")], re.MULTILINE)
+    assert [name for name, _ in rows] == ["agent", "backup", "repair", "triage"]
+    for name, row in rows:
+        definition = load(ROOT / "machines" / name / f"{name}.yaml")
+        assert row == " | ".join(shortly(prover_of(definition).bounds))
+
+
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
 def test_links_lead_somewhere(link: str) -> None:
     """Files that are named are there."""

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from statemachine.cli import declare, doctor, draw, drive, look, many, migrate
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, migrate
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 for command in (
     declare.new,
-    declare.check,
+    check.check,
     declare.show,
     declare.schema,
     draw.render,
@@ -45,6 +45,9 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+
+app.add_typer(approve.key, name="key")
+app.add_typer(approve.approvals, name="approvals")
 
 
 def main() -> None:

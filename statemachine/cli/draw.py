@@ -11,7 +11,7 @@ from statemachine.cli.terminal import Json, say, say_json, stdout
 from statemachine.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from statemachine.machine.model import Declaration
+    from statemachine.machine.definition import Definition
 
 
 def render(
@@ -26,6 +26,9 @@ def render(
         str | None,
         typer.Option("--format", "-f", help="svg, png, pdf, dot, mermaid or text; else by OUTPUT's ending."),
     ] = None,
+    bounds: Annotated[
+        bool, typer.Option("--bounds", help="Mark every loop with how often it goes round, as proved.")
+    ] = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -38,8 +41,8 @@ def render(
 ) -> None:
     """Draw machines.
 
-    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid), or with --check
-    compare them.
+    Without FILE, draw every machine in machines/ into diagrams/ (SVG, DOT and Mermaid) with its bounds, or with
+    --check compare them.
 
     Example: statemachine render machines/agent/agent.yaml -o agent.svg
     """
@@ -51,10 +54,11 @@ def render(
     elif check:
         raise typer.BadParameter("--check compares all machines; name none")
     else:
-        _some(files, output, format, as_json)
+        _some(files, output, format, as_json, bounds)
 
 
-def _some(files: list[str], output: str | None, format: str | None, as_json: bool) -> None:
+def _some(files: list[str], output: str | None, format: str | None, as_json: bool, bounds: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams import FORMATS
     from statemachine.diagrams import render as draw
     from statemachine.diagrams.committed import save
@@ -67,7 +71,8 @@ def _some(files: list[str], output: str | None, format: str | None, as_json: boo
     if output == "-" or (output is None and chosen == "text"):
         for file in files:
             stdout().flush()
-            stdout().buffer.write(draw(load(file).declaration, chosen))
+            loaded = load(file)
+            stdout().buffer.write(draw(loaded.declaration, chosen, marks(loaded) if bounds else None))
             stdout().buffer.flush()
         return
     into_folder = output is None or Path(output).is_dir() or output.endswith("/")
@@ -75,11 +80,12 @@ def _some(files: list[str], output: str | None, format: str | None, as_json: boo
         raise InvalidInput("several machines do not fit in one file; give a folder with -o")
     written = []
     for file in files:
-        declared = load(file).declaration
+        loaded = load(file)
+        declared = loaded.declaration
         path = Path(output or ".")
         if into_folder:
             path = path / f"{declared.machine}{FORMATS[chosen]}"
-        save(path, draw(declared, chosen))
+        save(path, draw(declared, chosen, marks(loaded) if bounds else None))
         written.append(str(path))
     if as_json:
         say_json({"written": written})
@@ -94,17 +100,20 @@ def _by_ending(output: str) -> str | None:
 
 
 def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
+    from statemachine.cli.bounds import marks
     from statemachine.diagrams.committed import stale, write
 
-    declarations = _declarations(machines)
+    definitions = _definitions(machines)
+    declarations = {stem: definition.declaration for stem, definition in definitions.items()}
+    bounds = {stem: marks(definition) for stem, definition in definitions.items()}
     if not check:
-        written = [str(path) for path in write(diagrams, declarations)]
+        written = [str(path) for path in write(diagrams, declarations, bounds)]
         if as_json:
             say_json({"written": written})
         else:
             say("\n".join(f"wrote {path}" for path in written) or "all pictures are current")
         return
-    old = stale(diagrams, declarations)
+    old = stale(diagrams, declarations, bounds)
     if as_json:
         say_json({"ok": not old, "stale": [{"path": str(s.path), "why": s.why} for s in old]})
     else:
@@ -119,7 +128,7 @@ def _all(machines: Path, diagrams: Path, check: bool, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _declarations(machines: Path) -> dict[str, Declaration]:
+def _definitions(machines: Path) -> dict[str, Definition]:
     """Return each machine below a folder by name; a Python twin of a YAML file is the same machine."""
     from statemachine.machine.load import load
 
@@ -137,4 +146,4 @@ def _declarations(machines: Path) -> dict[str, Declaration]:
     for file in files:
         if (other := named.setdefault(file.stem, file)) != file:
             raise InvalidInput(f"{other} and {file} would share their pictures; give one another name")
-    return {stem: load(file).declaration for stem, file in named.items()}
+    return {stem: load(file) for stem, file in named.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
 from statemachine.cli.terminal import Db, Json, RunId, say, say_json, stdout
 from statemachine.errors import InvalidInput
+from statemachine.host.owner import user
 
 if TYPE_CHECKING:
     from statemachine.host.runtime import Runtime
@@ -75,7 +75,7 @@ def run(
     definition = load(file)
     given = _inputs(definition, inputs or [])
     if times is None and lines is None and not detach:
-        _drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
+        drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
     if lines is not None:
         all_of_them = many.read_lines(definition, lines, given)
     else:
@@ -102,7 +102,7 @@ def resume(
         raise typer.BadParameter("name a run, or write --all")
     stdout()
     if run is not None:
-        _drive(db, as_json, lambda runtime: runtime.resume(run), follow=follow)
+        drive(db, as_json, lambda runtime: runtime.resume(run), follow=follow)
         return
     _resume_all(db, as_json, follow)
 
@@ -124,9 +124,9 @@ def send(
     given = dict(_pair(text) for text in payload or [])
 
     async def sending(runtime: Runtime) -> RunView:
-        return await runtime.send(run, event, _read_as(runtime.payload_types(run, event), given), by=_user())
+        return await runtime.send(run, event, _read_as(runtime.payload_types(run, event), given), by=user())
 
-    _drive(db, as_json, sending)
+    drive(db, as_json, sending)
 
 
 def amend(
@@ -146,9 +146,9 @@ def amend(
     given = dict(_pair(text) for text in values)
 
     async def amending(runtime: Runtime) -> RunView:
-        return await runtime.amend(run, _read_as(runtime.input_types(run), given), by=_user())
+        return await runtime.amend(run, _read_as(runtime.input_types(run), given), by=user())
 
-    _drive(db, as_json, amending)
+    drive(db, as_json, amending)
 
 
 def cancel(run: RunId, db: Db = None, as_json: Json = False) -> None:
@@ -157,10 +157,10 @@ def cancel(run: RunId, db: Db = None, as_json: Json = False) -> None:
     Example: statemachine cancel 3f2a
     """
     stdout()
-    _drive(
+    drive(
         db,
         as_json,
-        lambda runtime: runtime.cancel(run, by=_user()),
+        lambda runtime: runtime.cancel(run, by=user()),
         succeeded=lambda _, view: view.status == "cancelled",
     )
 
@@ -176,9 +176,9 @@ def undo(run: RunId, db: Db = None, as_json: Json = False) -> None:
     stdout()
 
     async def undoing(runtime: Runtime) -> RunView:
-        return await runtime.undo(run, by=_user())
+        return await runtime.undo(run, by=user())
 
-    _drive(db, as_json, undoing, succeeded=lambda runtime, view: not runtime.standing(view.run))
+    drive(db, as_json, undoing, succeeded=lambda runtime, view: not runtime.standing(view.run))
 
 
 def resolve(
@@ -204,18 +204,17 @@ def resolve(
         given = json.loads(output) if output is not None else None
     except ValueError as error:
         raise InvalidInput(f"--output is not JSON: {error}") from None
-    _drive(
-        db, as_json, lambda runtime: runtime.resolve(run, happened or (undo and "undo"), given, by=_user())
-    )
+    drive(db, as_json, lambda runtime: runtime.resolve(run, happened or (undo and "undo"), given, by=user()))
 
 
-def _drive(
+def drive(
     db: str | None,
     as_json: bool,
-    drive: Callable[[Runtime], Awaitable[RunView]],
+    work: Callable[[Runtime], Awaitable[RunView]],
     *,
     create: bool = False,
     follow: bool = False,
+    policy: Path | None = None,
     succeeded: Callable[[Runtime, RunView], bool] = lambda _, view: view.status == "succeeded",
 ) -> None:
     """Run one command on a runtime, with its progress, its result and its exit code.
@@ -228,15 +227,15 @@ def _drive(
 
     stopped: list[int] = []
 
-    async def work() -> tuple[RunView, list[str], bool]:
+    async def working() -> tuple[RunView, list[str], bool]:
         with progress(quiet=as_json) as observer:
-            async with Runtime(db, observer=observer, create=create, follow=follow) as runtime:
+            async with Runtime(db, observer=observer, create=create, follow=follow, policy=policy) as runtime:
                 stop_on_signals(runtime, stopped)
-                view = await drive(runtime)
+                view = await work(runtime)
                 done = view.finished is not None and succeeded(runtime, view)
                 return view, path_of(runtime.store, view.run), done
 
-    view, path, done = asyncio.run(work())
+    view, path, done = asyncio.run(working())
     if as_json:
         say_json({**view.as_data(), "path": path})
     else:
@@ -295,17 +294,12 @@ def _tell(view: RunView) -> None:
         say(f"it waits for {view.waiting or 'time'}")
         if view.waiting.startswith("event "):
             say(f"go on with: statemachine send {view.run} {view.waiting.split()[1]}")
+        elif view.waiting.startswith("approval of"):
+            say(f"look at it with: statemachine approvals show {view.run}")
         elif view.waiting.startswith("a decision"):
             say(f"go on with: statemachine resolve {view.run} --happened | --not-happened")
-    if view.finished is None and not view.waiting.startswith(("event ", "a decision")):
+    if view.finished is None and not view.waiting.startswith(("event ", "a decision", "approval of")):
         say(f"go on with: statemachine resume {view.run}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from statemachine.cli.terminal import Db, Json, say, say_json
+from statemachine.host.owner import user
 
 if TYPE_CHECKING:
     from statemachine.machine.definition import Definition
@@ -38,7 +39,6 @@ def migrate(
     """
     if (run is None) != every:
         raise typer.BadParameter("name a run, or write --all")
-    from statemachine.cli.drive import _user
     from statemachine.errors import LeaseLost, RunOwned
     from statemachine.host.migrating import foresee
     from statemachine.host.migrating import migrate as move
@@ -53,7 +53,7 @@ def migrate(
             before = store.load(name)
             try:
                 found = (
-                    move(store, name, new, time.time(), _user())
+                    move(store, name, new, time.time(), user())
                     if apply
                     else foresee(store, name, new, time.time())
                 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from statemachine.cli.bounds import line
 from statemachine.cli.terminal import lasting, say, stdout
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def _live() -> Iterator[Observer]:
         if not steps:
             declared = definition.declaration
             console.print(f"run {made.snapshot.run}: {declared.machine} {declared.version}", highlight=False)
+            for bounds in (body["bounds"] for _, body in made.entries if "bounds" in body):
+                console.print(f"proved: {line(bounds)}", style="dim", highlight=False)
         steps.append((definition, made, now))
         del steps[: -4 * _SHOWN]
 

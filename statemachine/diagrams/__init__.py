@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,12 +12,13 @@ FORMATS = {"svg": ".svg", "png": ".png", "pdf": ".pdf", "dot": ".dot", "mermaid"
 """Each format that a machine can be drawn in, with the suffix of its files."""
 
 
-def render(declaration: Declaration, format: str) -> bytes:
+def render(declaration: Declaration, format: str, bounds: Mapping[str, str] | None = None) -> bytes:
     """Return the picture of a checked machine; the same declaration always gives the same bytes.
 
     Args:
         declaration: A machine all of whose targets exist.
         format: One of :data:`FORMATS`, or the suffix of its files without the dot.
+        bounds: What is proved, a line for states by name, and under ``""`` for the whole machine.
 
     Raises:
         ValueError: There is no such format.
@@ -29,6 +31,10 @@ def render(declaration: Declaration, format: str) -> bytes:
     if form not in FORMATS:
         raise ValueError(f"no format {format!r}; there are {', '.join(FORMATS)}")
     drawing = draw(declaration)
+    if bounds:
+        from statemachine.diagrams.bounded import bounded
+
+        drawing = bounded(drawing, bounds)
     if form == "mermaid":
         from statemachine.diagrams.mermaid import source as mermaid
 

@@ -32,27 +32,32 @@ class Stale:
     why: Literal["missing", "out of date", "left over"]
 
 
-def write(folder: Path, declarations: Mapping[str, Declaration]) -> list[Path]:
+Bounds = Mapping[str, Mapping[str, str]]
+"""For each file name without its suffix, what is proved of the machine, as :func:`render` takes it."""
+
+
+def write(folder: Path, declarations: Mapping[str, Declaration], bounds: Bounds | None = None) -> list[Path]:
     """Draw every machine into ``folder`` and return the paths that changed; nothing is deleted.
 
     Args:
         folder: Made when it is missing.
         declarations: For each file name without its suffix, the machine.
+        bounds: What is proved of them.
 
     Raises:
         OutputUnwritable: The folder or a file cannot be written.
         DiagramFailed: A picture cannot be laid out; nothing is written then.
     """
-    wanted = _wanted(folder, declarations)
+    wanted = _wanted(folder, declarations, bounds or {})
     changed = [found.path for found in _stale(folder, wanted) if found.path in wanted]
     for path in changed:
         save(path, wanted[path])
     return changed
 
 
-def stale(folder: Path, declarations: Mapping[str, Declaration]) -> list[Stale]:
+def stale(folder: Path, declarations: Mapping[str, Declaration], bounds: Bounds | None = None) -> list[Stale]:
     """Return the pictures in ``folder`` that are missing, out of date or left over, sorted by path."""
-    return _stale(folder, _wanted(folder, declarations))
+    return _stale(folder, _wanted(folder, declarations, bounds or {}))
 
 
 def save(path: Path, picture: bytes) -> None:
@@ -80,9 +85,9 @@ def save(path: Path, picture: bytes) -> None:
         raise OutputUnwritable(f"{path} cannot be written: {why}") from None
 
 
-def _wanted(folder: Path, declarations: Mapping[str, Declaration]) -> dict[Path, bytes]:
+def _wanted(folder: Path, declarations: Mapping[str, Declaration], bounds: Bounds) -> dict[Path, bytes]:
     return {
-        folder / f"{stem}{FORMATS[form]}": render(declaration, form)
+        folder / f"{stem}{FORMATS[form]}": render(declaration, form, bounds.get(stem))
         for stem, declaration in declarations.items()
         for form in KEPT
     }

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Protocol
 
 from statemachine.clock import Clock
+from statemachine.host.approving import Desk
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.kernel import (
+    DECIDED,
     FINISH,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
     UNDO_NEXT,
     Event,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -27,7 +32,7 @@ from statemachine.kernel import (
 )
 from statemachine.kernel.due import may_leave
 from statemachine.machine.call import Call
-from statemachine.machine.definition import AMENDED, UNDO, Definition
+from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Commit, Posted, Store
 from statemachine.tools import invoke
@@ -52,6 +57,11 @@ class Services(Protocol):
     @property
     def store(self) -> Store:
         """Where runs lie."""
+        ...
+
+    @property
+    def desk(self) -> Desk:
+        """Where requests for approval and decisions meet."""
         ...
 
     async def commit(self, commit: Commit) -> None:
@@ -138,11 +148,10 @@ class Driver:
             now = self._now()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
-                if timed[1].name != UNDO_NEXT:
-                    return timed[1], ()
-                # Between two of its calls a roll back may be left; it goes on where it was.
-                return (None if self.services.stopping.is_set() else self._undo_next()), ()
+                return self._timed(timed[1], now), ()
             pending = self.snapshot.pending
+            if isinstance(pending, PendingApproval) and not pending.announced:
+                return await self.services.desk.announce(pending), ()
             if isinstance(pending, PendingCall) and self.call is None:
                 if pending.phase == "sent":
                     return Event(RECOVER, key=pending.key), ()
@@ -154,8 +163,16 @@ class Driver:
                 return None, ()
             await self._wait(seconds)
 
-    def _undo_next(self) -> Event:
-        """Return the event that offers the next write to undo, from what the journal says stands."""
+    def _timed(self, event: Event, now: float) -> Event | None:
+        """Return an event that is due, with what only the host can say of it."""
+        if event.name == RELEASED:
+            return self.services.desk.release(self.definition.declaration.machine, self.snapshot, now)
+        if event.name == EXPIRED and isinstance(self.snapshot.pending, PendingApproval):
+            return self.services.desk.unanswered(self.definition, self.snapshot) or event
+        if event.name != UNDO_NEXT:
+            return event
+        if self.services.stopping.is_set():
+            return None  # between two of its calls a roll back may be left; it goes on where it was
         if self._ledger is None:
             self._ledger = ledger_of(self.services.store, self.definition, self.snapshot.run)
         return self._ledger.next()
@@ -175,7 +192,11 @@ class Driver:
                 or not isinstance(pending, PendingCall)
                 or self.definition.declaration.tools[pending.tool].repeatable
             )
-        parked = pending is None or (isinstance(pending, PendingCall) and pending.phase == "doubt")
+        parked = (
+            pending is None
+            or isinstance(pending, PendingApproval)
+            or (isinstance(pending, PendingCall) and pending.phase in ("doubt", "held"))
+        )
         if not parked and self.call is None and seconds is not None:
             return seconds > self.patience
         return parked and not self.follow
@@ -208,6 +229,12 @@ class Driver:
             if message.event == RESOLVE:
                 key = message.payload["key"]
                 yield Event(RESOLVE, event.payload, key=key, by=event.by), (message.id,)
+            elif message.event == LIFTED:
+                key = pending.key if isinstance(pending, PendingCall) else ""
+                yield Event(LIFTED, key=key), (message.id,)
+            elif message.event == DECIDED:
+                machine, now = self.definition.declaration.machine, self._now()
+                yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
             elif self.snapshot.rollback is not None:
                 continue
             elif message.event == AMENDED:

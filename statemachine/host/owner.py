@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import secrets
 import socket
@@ -35,3 +36,11 @@ def _started(pid: int) -> int | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time() * 1000)
     except psutil.Error:
         return None
+
+
+def user() -> str:
+    """Return who works here: ``STATEMACHINE_USER``, else the user of the operating system; empty if unknown."""
+    try:
+        return os.environ.get("STATEMACHINE_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return ""

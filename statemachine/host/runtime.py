@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
+from statemachine.approvals.decision import Decision
 from statemachine.clock import Clock, SystemClock
 from statemachine.errors import (
     EventRefused,
@@ -27,6 +28,7 @@ from statemachine.errors import (
     StoreUnusable,
     UnknownEvent,
 )
+from statemachine.host.approving import POLICY, Desk
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.given import (
     absolute,
@@ -37,13 +39,25 @@ from statemachine.host.given import (
     refuse_if_doubtful,
     refuse_if_not_undone,
 )
-from statemachine.host.owner import is_dead, new_owner
+from statemachine.host.owner import is_dead, new_owner, user
 from statemachine.host.pinned import pin, pinned, warn_of_other_code
+from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
-from statemachine.kernel import RESOLVE, Event, PendingCall, Step, queue, start, step
+from statemachine.kernel import (
+    DECIDED,
+    RESOLVE,
+    REVIEWED,
+    Event,
+    PendingApproval,
+    PendingCall,
+    Step,
+    queue,
+    start,
+    step,
+)
 from statemachine.kernel.inputs import checked_amendment
 from statemachine.kernel.rollback import account
 from statemachine.machine import types
@@ -72,6 +86,8 @@ class Runtime:
         clock: What tells the time.
         observer: Told of each step after it is committed.
         create: Whether a database that is not there may be made.
+        policy: Who may approve; without it ``STATEMACHINE_POLICY``, else ``policy.yaml`` beside the store.
+        starter: Who starts runs, else whose process this is: nobody approves a call of a run of their own.
         follow: Whether to stay with a run that waits for an event or a person.
         patience: Seconds for which to stay with a run that waits for time.
     """
@@ -83,6 +99,8 @@ class Runtime:
         clock: Clock | None = None,
         observer: Observer | None = None,
         create: bool = True,
+        policy: Path | None = None,
+        starter: str | None = None,
         follow: bool = False,
         patience: float = math.inf,
     ) -> None:
@@ -95,6 +113,8 @@ class Runtime:
         self.follow = follow
         self.patience = patience
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
+        self._policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
+        self.starter = user() if starter is None else starter
         self._work = base.resolve().with_name(f"{base.name}.work")
         self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -104,6 +124,11 @@ class Runtime:
     def store(self) -> Store:
         """The store, opened when it is first needed: a start with wrong inputs leaves nothing behind."""
         return Store.open(self._place, create=self._create)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where requests for approval and decisions meet."""
+        return Desk(self.store, self._policy)
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,7 +170,8 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        made = start(definition, *self._named(definition, inputs), self.clock.now(), definition.code)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = start(definition, *named, now, self._noted(definition))
         head = await self._begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
@@ -157,9 +183,15 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        made = queue(definition, *self._named(definition, inputs), self.clock.now(), definition.code)
+        named, now = self._named(definition, inputs), self.clock.now()
+        made = queue(definition, *named, now, self._noted(definition))
         await self._begin(definition, made, None)
         return self._view(made.snapshot.run)
+
+    def _noted(self, definition: Definition) -> dict[str, Any]:
+        """Return what is written down of a run that begins: who starts it, its tools' code, what is proved of it."""
+        noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
+        return {name: value for name, value in noted.items() if value}
 
     def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
         return secrets.token_hex(6), absolute(definition, inputs or {})
@@ -348,6 +380,32 @@ class Runtime:
             stands = f"; {account({}, ledger.left())}" if ledger.left() else ""
             raise EventRefused(f"run {run} has written nothing that can be undone{stands}")
         return await self._take(run, Event(UNDO, by=by))
+
+    async def decide(self, decision: Decision) -> RunView:
+        """Hand in a decision on a request, and drive its run on unless another process does.
+
+        Raises:
+            EventRefused: It does not count: not asked of this person, not signed by them, expired, …
+        """
+        run = self.store.find(decision.request.partition(":")[0])
+        void = self.desk.check(decision, self.clock.now())
+        if void:
+            raise EventRefused(f"the decision on {decision.request} does not count: {void}")
+        stored = self.store.load(run)
+        snapshot = restore(self.store, stored)
+        if decision.verdict == "review":
+            if decision.request not in snapshot.reviews:
+                raise EventRefused(f"request {decision.request} is not to be reviewed")
+            if decision.approver in self.desk.deciders(decision.request):
+                raise EventRefused(
+                    f"{decision.approver} approved request {decision.request}; another reviews it"
+                )
+            told = {"request": decision.request, "by": decision.approver, "note": decision.reason}
+            return await self._take(run, Event(REVIEWED, {**told, "decision": decision.as_data()}))
+        pending = snapshot.pending
+        if not isinstance(pending, PendingApproval) or pending.request != decision.request:
+            raise EventRefused(f"request {decision.request} is no longer open; the run is in {stored.state}")
+        return await self._post(run, DECIDED, decision.as_data(), decision.approver)
 
     def standing(self, run: str) -> Mapping[str, int]:
         """Return how many calls of each tool stand, or may: writes that finished and were not undone."""

@@ -10,13 +10,20 @@ from typing import Any
 from statemachine.errors import StateMachineError
 from statemachine.kernel import (
     AGAIN,
+    ANNOUNCED,
+    DECIDED,
     FINISH,
+    HELD,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
+    REVIEWED,
     START,
     Event,
     Immediate,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -25,7 +32,8 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.migrating import MIGRATED, move
-from statemachine.machine.definition import AMENDED, Definition
+from statemachine.kernel.step import STARTED
+from statemachine.machine.definition import AMENDED, EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -144,11 +152,8 @@ def _step(
     try:
         if snapshot is None:
             begin = queue if body.get("queued") else start
-            made = (
-                begin(definition, run, body["inputs"], now, body.get("code", ""))
-                if kind == "run_started"
-                else None
-            )
+            noted = {name: value for name, value in body.items() if name not in STARTED}
+            made = begin(definition, run, body["inputs"], now, noted) if kind == "run_started" else None
         elif kind == MIGRATED and versions is not None:
             made = move(definition, versions(body["to"]), snapshot, now, body["by"], body["code"]).step
         elif (event := _event(snapshot, written, at, ledger)) is not None:
@@ -183,6 +188,22 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
             if body["happened"] is True:
                 payload["output"] = written[at + 1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
+        case "approval_decided":
+            return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
+        case "approval_reviewed":
+            return Event(REVIEWED, body)
+        case "approval_announced":
+            return Event(ANNOUNCED, body)
+        case "approval_held":
+            return Event(RELEASED, {"hold": body["until"], "because": body["because"]})
+        case "call_held":
+            return Event(HELD, body, key=key)
+        case "call_intended" | "approval_requested" if isinstance(pending, PendingApproval):
+            return Event(RELEASED)
+        case "approval_requested":
+            return Event(LIFTED, key=key)
+        case "call_intended" if isinstance(pending, PendingCall) and pending.phase == "held":
+            return Event(LIFTED, key=key)
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)

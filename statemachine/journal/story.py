@@ -24,7 +24,9 @@ def _short(value: Any, most: int = 160) -> str:
 
 
 def _started(body: Body) -> str:
-    return f"{'queued' if body.get('queued') else 'started'} {body['machine']} {body['version']} with {_short(body['inputs'])}"
+    by = f" by {body['by']}" if body.get("by") else ""
+    begun = "queued" if body.get("queued") else "started"
+    return f"{begun} {body['machine']} {body['version']}{by} with {_short(body['inputs'])}"
 
 
 def _event(body: Body) -> str:
@@ -68,6 +70,26 @@ def _resolved(body: Body) -> str:
     return f"call {body['key']} in doubt: {verdict}, says {body['by'] or 'somebody'}"
 
 
+def _requested(body: Body) -> str:
+    who = ", ".join(body["approvers"]) or "anyone who may"
+    many = f" ({body['needed']} of them)" if body["needed"] > 1 else ""
+    return f"asks {who}{many} to approve {body['tool']} with {_short(body['input'])}"
+
+
+def _decided(body: Body) -> str:
+    told = body.get("decision", {})
+    reason = f": {_short(told['reason'])}" if told.get("reason") else ""
+    if body["result"] == "expired":
+        return f"request {body['request']} was not answered in time"
+    if body["result"] == "void":
+        return f"a decision on request {body['request']} does not count: {told.get('void') or 'it was not asked for'}"
+    who = "the policy" if told.get("by_time") else told["approver"]
+    glass = ", out of turn," if told.get("break_glass") else ""
+    verb = "denies" if body["result"] == "denied" else "approves"
+    more = "; others must, too" if body["result"] == "counted" else ""
+    return f"{who}{glass} {verb} request {body['request']}{reason}{more}"
+
+
 def _rolled_back(body: Body) -> str:
     stopped = f", stopped by a failure ({body['failed']})" if "failed" in body else ""
     return f"rolled back{stopped}: {account(body['undone'], body['left'])}"
@@ -109,6 +131,19 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_finished": _finished_call,
     "call_in_doubt": lambda body: f"call {body['key']} is in doubt; asks {body['asks']}",
     "call_resolved": _resolved,
+    "approval_requested": _requested,
+    "approval_announced": lambda body: (
+        f"told of request {body['request']}: {', '.join(body['told']) or 'nobody'}"
+    ),
+    "approval_decided": _decided,
+    "approval_refused": lambda body: (
+        f"does not ask again to call {body['tool']}: it was denied (asked {body['asked']} times)"
+    ),
+    "approval_held": lambda body: f"request {body['request']} is approved, and held: {body['because']}",
+    "approval_reviewed": lambda body: (
+        f"{body['by']} reviewed request {body['request']}: {_short(body['note'])}"
+    ),
+    "call_held": lambda body: f"call {body['key']} is not made: {body['because']}",
     "rolled_back": _rolled_back,
     "amended": _amended,
     "migrated": _migrated,

@@ -1,17 +1,47 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
 from statemachine.kernel.due import due, waiting_for
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, UNDO_NEXT, Entry, Event, Step
+from statemachine.kernel.events import (
+    AGAIN,
+    ANNOUNCED,
+    DECIDED,
+    FINISH,
+    HELD,
+    LIFTED,
+    RECOVER,
+    RELEASED,
+    RESOLVE,
+    REVIEWED,
+    START,
+    UNDO_NEXT,
+    Entry,
+    Event,
+    Step,
+)
 from statemachine.kernel.ledger import Ledger
 from statemachine.kernel.receipt import Candidate, Receipt
-from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Snapshot, Source, Timer
+from statemachine.kernel.snapshot import (
+    Immediate,
+    PendingApproval,
+    PendingCall,
+    Rollback,
+    Snapshot,
+    Source,
+    Timer,
+)
 from statemachine.kernel.step import queue, start, step
 
 __all__ = [
     "AGAIN",
+    "ANNOUNCED",
+    "DECIDED",
     "FINISH",
+    "HELD",
+    "LIFTED",
     "RECOVER",
+    "RELEASED",
     "RESOLVE",
+    "REVIEWED",
     "START",
     "UNDO_NEXT",
     "Candidate",
@@ -19,6 +49,7 @@ __all__ = [
     "Event",
     "Immediate",
     "Ledger",
+    "PendingApproval",
     "PendingCall",
     "Receipt",
     "Rollback",

@@ -12,7 +12,7 @@ from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import caller_of, inputs_of, intend, send
-from statemachine.kernel.events import AGAIN, FINISH, NOTHING, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.events import AGAIN, FINISH, HELD, LIFTED, NOTHING, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.ledger import Written
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.rollback import not_undone, undo, undone
@@ -33,6 +33,15 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
         return _finished(draft, call, event.outcome)
     if event.name == AGAIN and call.phase == "backoff" and draft.now >= call.due:
         return _again(draft, call, AGAIN)
+    if event.name == HELD and call.phase == "sent":
+        draft.pending, draft.status = replace(call, phase="held"), "waiting"
+        draft.add("call_held", {"key": call.key, "because": event.payload.get("because", "")})
+        return draft.step(HELD, "noted")
+    if event.name == LIFTED and call.phase == "held":
+        if call.approval is None:
+            return _again(draft, call, LIFTED)
+        intend(draft, {}, retries=call.retries)  # what was approved is used up: that time has passed
+        return route(draft, LIFTED) if draft.stale and not draft.entries else draft.step(LIFTED, "noted")
     if event.name == RECOVER and call.phase == "sent":
         repeatable = draft.definition.declaration.tools[call.tool].repeatable
         return _again(draft, call, RECOVER) if repeatable else _doubt(draft, call, RECOVER)
@@ -158,8 +167,8 @@ def _again(draft: Draft, call: PendingCall, event: str) -> Step:
     limit = limit_reached(draft, step=False, call=True)
     if limit is not None and draft.rollback is None:
         return end_by_limit(draft, event, limit)
-    if event == AGAIN and draft.rollback is None and draft.perishable:
-        # It failed and is not made again with what is too old by now; after a crash it is, to know what it did.
+    if event in (AGAIN, LIFTED) and draft.rollback is None and draft.perishable:
+        # It was not made and is not with what is too old by now; after a crash it is, to know what it did.
         state = draft.state if call.refreshes is None else caller_of(draft, call.tool)
         with contextlib.suppress(InvalidExpression):
             inputs_of(draft, draft.definition.actions[state])

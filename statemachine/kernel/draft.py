@@ -50,6 +50,7 @@ class Draft:
         "context",
         "cost",
         "definition",
+        "denied",
         "entered",
         "entries",
         "error",
@@ -63,6 +64,7 @@ class Draft:
         "perishable",
         "recent",
         "result",
+        "reviews",
         "rollback",
         "sources",
         "stale",
@@ -107,6 +109,8 @@ class Draft:
         self.recent = before.recent
         self.watched = before.watched
         self.rollback = before.rollback
+        self.denied = before.denied
+        self.reviews = before.reviews
         self.amended = before.amended
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
@@ -208,6 +212,8 @@ class Draft:
             self.recent,
             self.watched,
             self.rollback,
+            self.denied,
+            self.reviews,
             self.amended,
             before.code,
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from statemachine.clock import instant
-from statemachine.kernel.events import AGAIN, Event
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Timer
-from statemachine.machine.definition import Definition
+from statemachine.kernel.events import AGAIN, RELEASED, Event
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Timer
+from statemachine.machine.definition import EXPIRED, Definition
 
 
 def due(definition: Definition, snapshot: Snapshot) -> tuple[float, Event] | None:
@@ -25,7 +25,10 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
         return []
     found: list[tuple[float, Event]] = []
-    if isinstance(pending, Timer):
+    if isinstance(pending, PendingApproval):
+        found.append((pending.expires, Event(EXPIRED)))
+        found += [(pending.held, Event(RELEASED))] if pending.held else []
+    elif isinstance(pending, Timer):
         found.append((pending.due, Event("elapsed")))
     elif isinstance(pending, PendingCall) and pending.phase == "backoff":
         found.append((pending.due, Event(AGAIN, key=pending.key)))
@@ -40,7 +43,7 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
 
 def may_leave(definition: Definition, call: PendingCall) -> bool:
     """Return whether the run may move on without the call's outcome: only if it changes nothing."""
-    return call.phase == "backoff" or definition.declaration.tools[call.tool].effect == "read"
+    return call.phase in ("backoff", "held") or definition.declaration.tools[call.tool].effect == "read"
 
 
 def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
@@ -52,6 +55,10 @@ def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
             return "time"
         case PendingCall(phase="backoff", tool=tool):
             return f"time, to call {tool} again"
+        case PendingApproval(tool=tool, held=held):
+            return f"a freeze to end, to call {tool}" if held else f"approval of {tool}"
+        case PendingCall(phase="held", tool=tool):
+            return f"a stop to be lifted, to call {tool}"
         case PendingCall(phase="doubt", key=key):
             return f"a decision on call {key}"
         case None:

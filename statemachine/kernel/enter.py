@@ -7,10 +7,11 @@ from typing import Any
 
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
+from statemachine.kernel.asking import ask, digest_of, forbidden, spoken
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.events import NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
-from statemachine.kernel.snapshot import Immediate, PendingCall, Rollback, Status, Timer
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
 from statemachine.machine.definition import REFUSED, STALE, STUCK, Action, Definition, Edge
 from statemachine.machine.expressions import Expression
@@ -81,10 +82,12 @@ def intend(
     state: str | None = None,
     retries: Mapping[str, int] = NOTHING,
     refreshes: str | None = None,
+    approved: PendingApproval | None = None,
 ) -> None:
     """Intend the call of the run's state, or the one that another ``state`` would make to refresh it.
 
-    ``entry`` is the record that tells of it if the call's input cannot be computed.
+    A call that needs approval is asked for; once it is ``approved`` it is intended if its input is still that,
+    and if it may still be made. ``entry`` is the record that tells of it if the input cannot be computed.
     """
     action = draft.definition.actions[state or draft.state]
     try:
@@ -100,12 +103,21 @@ def intend(
         return
     seq = draft.before.seq + len(draft.entries) + 1
     given = {name: value for name, value in given.items() if value is not None}
-    repeated = "" if retries else repeated_call(draft, action.tool, given)
+    repeated = "" if retries or approved else repeated_call(draft, action.tool, given)
     if repeated:
         _stuck(draft, repeated)
         return
+    request = None
+    if action.asking is not None and refreshes is None:
+        if approved is None or digest_of(given) != approved.digest or forbidden(draft, action.asking):
+            ask(draft, action, given, retries=retries)
+            return
+        request = approved.request
     key = f"{draft.before.run}:{seq}"
-    send(draft, PendingCall(key, seq, action.tool, given, 1, "sent", draft.now, retries, refreshes=refreshes))
+    call = PendingCall(
+        key, seq, action.tool, given, 1, "sent", draft.now, retries, None, refreshes, None, request
+    )
+    send(draft, call, action)
 
 
 def inputs_of(draft: Draft, action: Action) -> dict[str, Any]:
@@ -158,8 +170,8 @@ def _stuck(draft: Draft, what: str) -> None:
     draft.pending = Immediate(STUCK)
 
 
-def send(draft: Draft, call: PendingCall) -> None:
-    """Intend a call, for the first time or once more under its key."""
+def send(draft: Draft, call: PendingCall, action: Action | None = None) -> None:
+    """Intend a call: for the first time, as an ``action`` of the machine, or once more under its key."""
     draft.pending = draft.call = call
     draft.status = "running"
     body = {"key": call.key, "tool": call.tool, "input": dict(call.input), "attempt": call.attempt}
@@ -167,6 +179,11 @@ def send(draft: Draft, call: PendingCall) -> None:
         draft.calls += 1  # what limits and bounds speak of: a roll back has its own, the writes there were
     else:
         body["undoes"] = call.undoes
+    if call.approval is not None:
+        body["approval"] = call.approval
+    if action is not None:
+        told = {"reasoning": action.reasoning, "expects": action.expects}
+        body |= {name: said for name, text in told.items() if text and (said := spoken(text, draft))}
     draft.add("call_intended", body)
 
 

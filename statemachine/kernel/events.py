@@ -21,6 +21,22 @@ RECOVER = "call.recovered"
 RESOLVE = "call.resolved"
 """Events between host and kernel about the pending call; machines do not see them."""
 
+DECIDED = "approval.decided"
+"""The event with which the host hands a run a decision on its request, verified."""
+
+RELEASED = "approval.released"
+"""The event that raises, or prolongs, what holds an approved call."""
+
+REVIEWED = "approval.reviewed"
+"""The event that says who looked at a call for which glass was broken."""
+
+HELD = "call.held"
+LIFTED = "call.lifted"
+"""Events that say that a stop keeps the host from making the pending call, and that it no longer does."""
+
+ANNOUNCED = "approval.announced"
+"""The event that says who was told of a request."""
+
 UNDO_NEXT = "call.undo"
 """The event with which the host offers a run that rolls back the next write to undo."""
 
@@ -40,6 +56,10 @@ class Event:
             stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.
+            For DECIDED ``request``, ``verdict`` (``approve`` or ``deny``), ``approver`` and what signs it;
+            ``void`` says why it does not count, ``by_time`` that it is the policy's, ``hold`` until when the
+            call must wait all the same, and ``because`` why. For RELEASED ``hold`` and ``because``, for HELD
+            ``because``, for ANNOUNCED ``told``.
         by: Who sent it, if a person or a program outside did.
     """
 

@@ -38,12 +38,14 @@ class PendingCall:
         input: Its input as JSON data.
         attempt: 1 for the first time it is made.
         phase: ``sent`` (it may be happening), ``backoff`` (it failed and is due again), ``probe`` (it may
-            have happened and the world is to be asked), ``doubt`` (a person decides).
+            have happened and the world is to be asked), ``doubt`` (a person decides), ``held`` (a stop keeps it
+            from being made).
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
         refreshes: The tool whose call found stale data and is made anew after this read; None for any other.
         undoes: Key of the call that this one undoes; None for any other.
+        approval: The request whose approval it uses up; None for a call that needs none.
     """
 
     key: str
@@ -51,12 +53,46 @@ class PendingCall:
     tool: str
     input: Mapping[str, Any]
     attempt: int
-    phase: Literal["sent", "backoff", "probe", "doubt"]
+    phase: Literal["sent", "backoff", "probe", "doubt", "held"]
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
     refreshes: str | None = None
     undoes: str | None = None
+    approval: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingApproval:
+    """A call that is not intended yet, because people must approve it first.
+
+    Attributes:
+        request: The request's id, ``run:seq`` of its record.
+        tool: The tool's name.
+        input: The call's input as JSON data.
+        digest: SHA-256 of the input.
+        level: Who is asked: an index into the state's levels.
+        asked: When they were asked.
+        expires: From when on no answer counts any more.
+        granted: Who has approved so far.
+        announced: Whether it is journaled that they were told.
+        break_glass: Whether one of them did so out of turn.
+        held: Until when the call, approved, must wait all the same; 0 when it need not.
+        retries: Retries of the call so far, by failure class.
+    """
+
+    request: str
+    tool: str
+    input: Mapping[str, Any]
+    digest: str
+    level: int
+    asked: float
+    expires: float
+    granted: tuple[str, ...] = ()
+    announced: bool = False
+    break_glass: bool = False
+    held: float = 0.0
+    retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +139,7 @@ class Rollback:
     doubted: PendingCall | None = None
 
 
-Pending = PendingCall | Timer | Immediate | None
+Pending = PendingCall | PendingApproval | Timer | Immediate | None
 
 
 class Snapshot(NamedTuple):
@@ -132,6 +168,8 @@ class Snapshot(NamedTuple):
         watched: For each state that counts attempts, the digest of the watched fields when it was last
             entered, and at how many entries in a row it was that.
         rollback: The roll back that is under way.
+        denied: Digests of the inputs that were denied, and how often each was asked for.
+        reviews: Requests for which glass was broken, and at which nobody has looked since.
         amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
     """
@@ -157,6 +195,8 @@ class Snapshot(NamedTuple):
     recent: tuple[str, ...] = ()
     watched: Mapping[str, tuple[str, int]] = _NOTHING
     rollback: Rollback | None = None
+    denied: Mapping[str, int] = _NOTHING
+    reviews: tuple[str, ...] = ()
     amended: bool = False
     code: str = ""
 
@@ -171,6 +211,10 @@ class Snapshot(NamedTuple):
         match self.pending:
             case PendingCall() as call:
                 pending = {"kind": "call"} | _call_data(call)
+            case PendingApproval() as asked:
+                pending = {n: getattr(asked, n) for n in PendingApproval.__slots__}
+                pending |= {"input": dict(asked.input), "retries": dict(asked.retries)}
+                pending |= {"kind": "approval", "granted": list(asked.granted)}
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
             case Immediate(event, fields):
@@ -197,6 +241,10 @@ class Snapshot(NamedTuple):
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
         }
+        if self.denied:
+            data["denied"] = dict(self.denied)
+        if self.reviews:
+            data["reviews"] = list(self.reviews)
         if self.rollback is not None:
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
@@ -213,9 +261,15 @@ class Snapshot(NamedTuple):
         pending: Pending = None
         if data["pending"] is not None:
             parts = dict(data["pending"])
-            kinds = {"call": PendingCall, "timer": Timer, "immediate": Immediate}
-            if "fields" in parts:
-                parts["fields"] = tuple(parts["fields"])
+            kinds = {
+                "call": PendingCall,
+                "approval": PendingApproval,
+                "timer": Timer,
+                "immediate": Immediate,
+            }
+            for listed in ("granted", "fields"):
+                if listed in parts:
+                    parts[listed] = tuple(parts[listed])
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(*parts) for name, parts in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
@@ -224,6 +278,7 @@ class Snapshot(NamedTuple):
             doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
+        parts["reviews"] = tuple(data.get("reviews", ()))
         return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
 
 

@@ -8,22 +8,60 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.kernel.amending import amend
 from statemachine.kernel.calls import about_call
+from statemachine.kernel.deciding import announced, decide, expire, release, reviewed
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.due import coming, may_leave
 from statemachine.kernel.enter import enter
-from statemachine.kernel.events import AGAIN, FINISH, RECOVER, RESOLVE, START, UNDO_NEXT, Event, Step
+from statemachine.kernel.events import (
+    AGAIN,
+    ANNOUNCED,
+    DECIDED,
+    FINISH,
+    HELD,
+    LIFTED,
+    NOTHING,
+    RECOVER,
+    RELEASED,
+    RESOLVE,
+    REVIEWED,
+    START,
+    UNDO_NEXT,
+    Event,
+    Step,
+)
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
-from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
-from statemachine.machine.definition import AMENDED, REFUSED, STALE, STUCK, UNDO, Definition
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Source
+from statemachine.machine.definition import (
+    AMENDED,
+    DENIED,
+    EXPIRED,
+    REFUSED,
+    STALE,
+    STUCK,
+    UNDO,
+    Definition,
+)
 from statemachine.machine.model import OPERATOR
 
-_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", REFUSED, STUCK, STALE))
-_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
+STARTED = ("machine", "version", "digest", "inputs", "queued")
+"""What the kernel itself writes into a run's first record."""
+
+_BY_TIME = frozenset(
+    ("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK, STALE)
+)
+_ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
 
 
-def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str = "") -> Step:
+def start(
+    definition: Definition,
+    run: str,
+    inputs: Mapping[str, Any],
+    now: float,
+    noted: Mapping[str, Any] = NOTHING,
+) -> Step:
     """Return the first step of a new run.
 
     Args:
@@ -31,28 +69,34 @@ def start(definition: Definition, run: str, inputs: Mapping[str, Any], now: floa
         run: Id of the run.
         inputs: Values of fields that the operator owns; text is read as the field's type.
         now: The time, in seconds since the epoch; it counts to the microsecond.
-        code: A fingerprint of the code of its tools.
+        noted: What else is written down of the run, such as who starts it; it moves nothing.
 
     Raises:
         InvalidInput: A value does not fit, is not the operator's to give, or is missing.
     """
-    draft = _begun(definition, run, inputs, now, code)
+    draft = _begun(definition, run, inputs, now, noted)
     enter(draft, definition.declaration.initial, None)
     return draft.step(START, "taken")
 
 
-def queue(definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str = "") -> Step:
+def queue(
+    definition: Definition,
+    run: str,
+    inputs: Mapping[str, Any],
+    now: float,
+    noted: Mapping[str, Any] = NOTHING,
+) -> Step:
     """Return the first step of a run that waits, pending, for someone to send it START; else as :func:`start`.
 
     Until then it can only be cancelled. Its limits count from START on, not from here.
     """
-    draft = _begun(definition, run, inputs, now, code, queued=True)
+    draft = _begun(definition, run, inputs, now, {"queued": True, **noted})
     draft.status, draft.pending = "pending", Immediate(START)
     return draft.step("queue", "taken")
 
 
 def _begun(
-    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, code: str, **more: bool
+    definition: Definition, run: str, inputs: Mapping[str, Any], now: float, noted: Mapping[str, Any]
 ) -> Draft:
     given, now = checked_inputs(definition, inputs), instant(now)
     declared = definition.declaration
@@ -77,12 +121,11 @@ def _begun(
         because="",
         cancelled=False,
         output=None,
-        code=code,
+        code=noted.get("code", ""),
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
-    told = {"code": code} if code else {}
-    draft.add("run_started", {**machine, "inputs": given, **told, **more})
+    draft.add("run_started", {**machine, "inputs": given, **noted})
     return draft
 
 
@@ -94,6 +137,8 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     """
     draft, name = Draft(definition, snapshot, instant(now)), event.name
     pending, rollback = snapshot.pending, snapshot.rollback
+    if name == REVIEWED:
+        return reviewed(draft, event)
     if name == UNDO and snapshot.finished:
         return demanded(draft, event)
     if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
@@ -110,10 +155,18 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         if name == UNDO_NEXT and isinstance(pending, Immediate):
             return undo_next(draft, rollback, event)
         return draft.refuse(name, "denied")
+    if name in _ABOUT_APPROVAL:
+        if not isinstance(pending, PendingApproval) or (
+            name != RELEASED and event.payload.get("request") != pending.request
+        ):
+            return draft.refuse(name, "unknown")
+        return _ABOUT_APPROVAL[name](draft, pending, event)
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):
             return draft.refuse(name, "unknown")
+        if name == EXPIRED and isinstance(pending, PendingApproval):
+            return expire(draft, pending)
         if isinstance(pending, Immediate) and pending.fields:
             draft.outdated = pending.fields
             return route(draft, name, {"fields": list(pending.fields)})

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from statemachine.machine import types
-from statemachine.machine.definition import Action, Save
+from statemachine.machine.definition import Action, Asking, Save
 from statemachine.machine.expressions import Expression
 from statemachine.machine.model import OPERATOR, Declaration, State
 from statemachine.machine.references import suggest
@@ -64,7 +64,30 @@ class Calls:
             MappingProxyType(arguments),
             tuple(s for s in saves if s is not None),
             sufficient,
+            self._asking(name, state),
+            self._told((*path, "reasoning"), state.reasoning),
+            self._told((*path, "expects"), state.expects),
         )
+
+    def _asking(self, name: str, state: State) -> Asking | None:
+        approval = self.declared.approval(state)
+        if approval is None:
+            return None
+        path: Keys = ("states", name, "approval")
+        tool = self.declared.tools[state.do or ""]
+        by_time = approval.unanswered == "approve"
+        if by_time and tool.reversibility != "full":
+            kind = f"of reversibility {tool.reversibility}" if tool.reversibility else "a read"
+            message = f"time approves only what can be undone wholly; `{state.do}` is {kind}"
+            self.report.add("SM117", (*path, "unanswered"), message)
+        guard = self.scopes.guard(self.report, (*path, "when"), approval.when)
+        return Asking(approval.levels, guard, by_time)
+
+    def _told(self, path: Keys, text: str | None) -> Expression | None:
+        told = None if text is None else self.scopes.expression(self.report, path, text)
+        if told is not None and types.kind(told.type) not in ("str", "any"):
+            self.report.add("SM119", path, f"this is told to people as text; it is {types.kind(told.type)}")
+        return told
 
     def _fits(self, path: Keys, expression: Expression, wanted: Any) -> None:
         if not assignable(expression.type, wanted):

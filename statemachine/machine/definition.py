@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from statemachine.machine.allowances import Allowance
 from statemachine.machine.expressions import Expression, Guard
-from statemachine.machine.model import FAILURE_CLASSES, Declaration, State
+from statemachine.machine.model import FAILURE_CLASSES, Declaration, Level, State
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature
@@ -27,6 +28,12 @@ AMENDED = "amended"
 
 UNDO = "undo"
 """The event with which a person asks for a roll back."""
+
+DENIED = "denied"
+"""The event that a call raises which is not approved."""
+
+EXPIRED = "expired"
+"""The event that a call raises which nobody approved in time."""
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
@@ -57,6 +64,21 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """What a call needs before it is made.
+
+    Attributes:
+        levels: Who is asked, one after another.
+        guard: What must hold when they are asked and when the call is made.
+        by_time: Whether no answer approves, as far as the policy allows it.
+    """
+
+    levels: tuple[Level, ...]
+    guard: Guard | None
+    by_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """What a state that calls a tool does.
 
@@ -65,12 +87,18 @@ class Action:
         arguments: Its inputs as expressions.
         saves: The fields that take a part of the output.
         sufficient: Whether a valid answer is enough.
+        asking: Who must approve it; None when nobody must.
+        reasoning: Why it is to be made, in the agent's words.
+        expects: What it is expected to lead to.
     """
 
     tool: str
     arguments: Mapping[str, Expression]
     saves: tuple[Save, ...]
     sufficient: Guard | None
+    asking: Asking | None = None
+    reasoning: Expression | None = None
+    expects: Expression | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +120,7 @@ class Definition:
         reasons: For each final state that has one, its reason.
         payloads: For each external event, the types of its payload.
         locate: Where a part of the declaration is written.
+        allowances: The comments in its source that silence a rule of the checker.
     """
 
     declaration: Declaration
@@ -108,6 +137,7 @@ class Definition:
     reasons: Mapping[str, Expression]
     payloads: Mapping[str, Mapping[str, Any]]
     locate: Locate
+    allowances: tuple[Allowance, ...] = ()
     _candidates: dict[tuple[str, str], tuple[Edge, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -142,6 +172,8 @@ class Definition:
                 "timeout",
                 "cancelled",
                 UNDO,
+                DENIED,
+                EXPIRED,
                 REFUSED,
                 STUCK,
                 STALE,
@@ -188,9 +220,9 @@ class Definition:
 def event_names(event: str) -> tuple[str, ...]:
     """Return the names under which an event may be declared, from the most specific to the least.
 
-    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``. A limit,
-    a cancellation, an amendment and a demanded roll back are not matched by ``*``: they are answers to a demand,
-    not results. Nor is ``stale``: what does not answer it gets ``failed.stale_data``.
+    ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``, ``expired`` by
+    ``denied``. A limit, a cancellation, an amendment and a demanded roll back are not matched by ``*``: they are
+    answers to a demand, not results. Nor is ``stale``: what does not answer it gets ``failed.stale_data``.
     """
     parts = event.split(".")
     names = tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
@@ -198,6 +230,8 @@ def event_names(event: str) -> tuple[str, ...]:
         return names
     if event == "partial":
         return (*names, "failed", "*")
+    if event == EXPIRED:  # no answer denies
+        return (event, DENIED, "*")
     if parts[0] in ("failed",):
         return (*names, "*")
     return (event, "*")

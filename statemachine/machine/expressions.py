@@ -68,6 +68,12 @@ class Guard:
     reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
     opaque: bool
     _evaluate: Callable[[dict[str, Any]], object]
+    _compiled: Any = None
+
+    @property
+    def checked(self) -> bytes | None:
+        """CEL's checked syntax tree, serialized; None of a Python function."""
+        return None if self._compiled is None else bytes(self._compiled.serialize())
 
     def decide(self, reader: Reader) -> tuple[bool | None, dict[str, Any], str]:
         """Return the verdict (None: it failed to evaluate), the values it read, and the error's text."""
@@ -89,12 +95,18 @@ class Expression:
     Attributes:
         text: Its source.
         type: Python type of a path's value; ``Any`` for the result of CEL that is not a plain type.
+        reads: Name, root and path of each value that it reads.
     """
 
     text: str
     type: Any
-    _reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
+    reads: tuple[tuple[str, Root, tuple[str, ...]], ...]
     _compiled: Any
+
+    @property
+    def checked(self) -> bytes | None:
+        """CEL's checked syntax tree, serialized; None of a path."""
+        return None if self._compiled is None else bytes(self._compiled.serialize())
 
     @property
     def computed(self) -> bool:
@@ -108,15 +120,15 @@ class Expression:
             InvalidExpression: It failed to evaluate.
         """
         if self._compiled is None:
-            _, root, path = self._reads[0]
+            _, root, path = self.reads[0]
             return reader.read(root, path)
-        values = {n: v for n, r, p in self._reads if (v := reader.read(r, p)) is not None}
+        values = {n: v for n, r, p in self.reads if (v := reader.read(r, p)) is not None}
         try:
             result = self._compiled.eval(data=values)
         except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
             raise InvalidExpression(str(error)) from None
         if result.type() == cel.Type.ERROR:
-            raise InvalidExpression(_describe(str(result.value()), self._reads, values))
+            raise InvalidExpression(_describe(str(result.value()), self.reads, values))
         return _plain(result.plain_value())
 
 
@@ -170,7 +182,7 @@ class Scope:
             except (RuntimeError, TypeError, ValueError) as error:  # a value that the library cannot take
                 return str(error)
 
-        return Guard(text, self._reads(text), False, evaluate)
+        return Guard(text, self._reads(text), False, evaluate, compiled)
 
     def expression(self, text: str) -> Expression:
         """Compile an expression that gives a value.

@@ -156,6 +156,48 @@ class Retry(Backoff):
         return self
 
 
+Approvers = Annotated[
+    tuple[Word, ...],
+    BeforeValidator(
+        lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Word | tuple[Word, ...]
+    ),
+]
+
+
+class Level(Part):
+    """Who is asked to approve a call, and for how long.
+
+    Attributes:
+        approvers: Roles or names of the policy; nobody in particular means anyone that it names.
+        needed: How many different people must approve.
+        expires: Seconds after which nobody's answer counts any more.
+    """
+
+    approvers: Approvers = ()
+    needed: Annotated[int, Field(ge=1, le=20, strict=True)] = 1
+    expires: Duration = 86400.0
+
+
+class Approval(Level):
+    """What a call needs besides its input before it is made.
+
+    Attributes:
+        when: A guard that must hold when people are asked, and again right before the call.
+        escalate: Who is asked next when an answer does not come in time, one level after another.
+        unanswered: What no answer at the last level means: ``deny``; or ``approve``, only of a write of
+            reversibility full, and only where the policy allows it.
+    """
+
+    when: Text | None = None
+    escalate: tuple[Level, ...] = ()
+    unanswered: Literal["deny", "approve"] = "deny"
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Who is asked first, and then."""
+        return (self, *self.escalate)
+
+
 def _words(command: Any) -> Any:
     if not isinstance(command, str):
         return command
@@ -183,6 +225,10 @@ class Tool(Part):
         retry: For a failure class, how often and when the call is repeated.
         input: Types of a shell tool's inputs; a Python tool's are those of its function.
         output: Type of a shell tool's output: ``str`` is its standard output, any other is read as JSON.
+        says: What a call did, for auditors; ``{name}`` is replaced by that input, and no other is told.
+        reads: What a call reads, such as ``vendor:{vendor}``.
+        modifies: What it changes.
+        blast_radius: What is touched at most, for who approves it.
         summary: What it does.
     """
 
@@ -202,6 +248,10 @@ class Tool(Part):
     retry: dict[FailureClass, Retry] = {}
     input: dict[Name, TypeText] = {}
     output: TypeText | None = None
+    says: Text | None = None
+    reads: tuple[Text, ...] = ()
+    modifies: tuple[Text, ...] = ()
+    blast_radius: Text | None = None
     summary: Text | None = None
 
     @model_validator(mode="after")
@@ -283,6 +333,9 @@ def _wait(value: Any) -> Any:
     return {"initial": value, "factor": 1, "cap": value} if isinstance(value, str | int | float) else value
 
 
+_OF_CALLS = ("arguments", "sufficient", "approval", "reasoning", "expects")
+
+
 class State(Part):
     """A state. It calls a tool (``do``), waits for an event (only ``on``), waits for time (``wait``),
     leaves at once by guard (``always``), rolls back (``undo``), or is final.
@@ -295,6 +348,9 @@ class State(Part):
             state that waits for events: fields with a part of what they carry (``event.part``).
         sufficient: A guard over ``output`` and the context: is a valid answer enough? If not, the call
             fails with ``data_error``.
+        approval: Who must approve the call; one of an irreversible tool always needs approval.
+        reasoning: Why the call is to be made, in the agent's words: an expression that gives text.
+        expects: What it is expected to lead to: an expression that gives text.
         wait: Seconds to wait, or a back-off that grows with the state's attempts.
         always: Transitions to take at once.
         undo: ``all``: undo every finished write of the run that still stands, the newest first. ``done`` says
@@ -316,6 +372,9 @@ class State(Part):
         dict[Name, Text], BeforeValidator(_save, json_schema_input_type=Name | dict[Name, Text])
     ] = {}
     sufficient: Text | None = None
+    approval: Approval | None = None
+    reasoning: Text | None = None
+    expects: Text | None = None
     wait: Annotated[
         Backoff | None, BeforeValidator(_wait, json_schema_input_type=Duration | Backoff | None)
     ] = None
@@ -339,8 +398,10 @@ class State(Part):
             raise ValueError(
                 "write one of do, wait, always, undo, final, or on: with the events it waits for"
             )
-        if self.do is None and (self.arguments or self.sufficient):
-            raise ValueError("with and sufficient belong to a state that calls a tool (do:)")
+        if self.do is None and any(getattr(self, part) for part in _OF_CALLS):
+            raise ValueError(
+                "with, sufficient, approval, reasoning and expects belong to a state that calls a tool"
+            )
         if self.do is None and self.save and kinds:
             raise ValueError("save belongs to a state that calls a tool (do:) or waits for events (only on:)")
         if self.final is None and (self.output or self.reason):
@@ -437,6 +498,11 @@ class Declaration(Part):
             for event, transitions in table.items():
                 for index, transition in enumerate(transitions):
                     yield (*path, event, index), transition
+
+    def approval(self, state: State) -> Approval | None:
+        """Return what the call of a state needs to be made; None when it needs nothing, or calls nothing."""
+        tool = self.tools.get(state.do or "")
+        return state.approval or (Approval() if tool is not None and tool.irreversible else None)
 
     @property
     def otherwise(self) -> str:

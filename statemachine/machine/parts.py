@@ -101,6 +101,19 @@ def Retry(
     return {"max": max, "initial": initial, "factor": factor, "cap": cap, "jitter": jitter}
 
 
+def Approval(
+    *approvers: str,
+    needed: int | None = None,
+    expires: DurationText | None = None,
+    when: str | None = None,
+    escalate: Sequence[Mapping[str, Any]] | None = None,
+    unanswered: Literal["deny", "approve"] | None = None,
+) -> Mapping[str, Any]:
+    """Return who must approve a call; see :class:`statemachine.machine.model.Approval`."""
+    more = given(needed=needed, expires=expires, when=when, escalate=escalate, unanswered=unanswered)
+    return {"approvers": list(approvers), **more} if approvers else more
+
+
 class Contract(TypedDict, total=False):
     """What a tool promises; the keys are those of :class:`statemachine.machine.model.Tool`."""
 
@@ -108,6 +121,10 @@ class Contract(TypedDict, total=False):
     idempotent: bool | None
     probe: str | None
     undo: str | None
+    says: str | None
+    reads: Sequence[str] | None
+    modifies: Sequence[str] | None
+    blast_radius: str | None
     timeout: DurationText | None
     failures: Mapping[str, FailureClass] | None
     retry: Mapping[FailureClass, Mapping[str, Any]] | None

@@ -13,8 +13,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from statemachine.errors import InvalidReference, Place
+from statemachine.machine.allowances import Allowance, in_python
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import OPERATOR, Declaration
+from statemachine.machine.parts import Approval as Approval
 from statemachine.machine.parts import Backoff as Backoff
 from statemachine.machine.parts import Contract, DurationText, Guarded, Route, given
 from statemachine.machine.parts import Final as Final
@@ -126,6 +128,9 @@ class MachineBuilder:
         inputs: Mapping[str, str] | None = None,
         save: str | Mapping[str, str] | None = None,
         sufficient: str | None = None,
+        approval: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
+        expects: str | None = None,
         on: Mapping[str, Route] | None = None,
         attempts: int | None = None,
         exhausted: str | None = None,
@@ -149,6 +154,9 @@ class MachineBuilder:
                 inputs=inputs,
                 save=save,
                 sufficient=sufficient,
+                approval=approval,
+                reasoning=reasoning,
+                expects=expects,
                 on=on,
                 attempts=attempts,
                 exhausted=exhausted,
@@ -169,6 +177,9 @@ class MachineBuilder:
         inputs: Mapping[str, str] | None = None,
         save: str | Mapping[str, str] | None = None,
         sufficient: str | None = None,
+        approval: Mapping[str, Any] | None = None,
+        reasoning: str | None = None,
+        expects: str | None = None,
         wait: DurationText | Mapping[str, Any] | None = None,
         always: Route | None = None,
         undo: Literal["all"] | None = None,
@@ -195,6 +206,9 @@ class MachineBuilder:
             do=do,
             save=save,
             sufficient=sufficient,
+            approval=approval,
+            reasoning=reasoning,
+            expects=expects,
             wait=wait,
             always=None if always is None else self._route((*path, "always"), always),
             undo=undo,
@@ -227,7 +241,9 @@ class MachineBuilder:
             InvalidMachine: With everything that is wrong.
         """
         declared, read = self._read
-        report = Report(self._place, list(read.findings), set(read.damaged), named=True)
+        report = Report(
+            self._place, list(read.findings), set(read.damaged), named=True, allowances=self._allowances()
+        )
         return resolve_into(report, declared, self._folder, self._functions)
 
     @cached_property
@@ -272,6 +288,13 @@ class MachineBuilder:
                 report.add("SM115", ("context", name), f"context field `{name}`: {error}")
                 report.damaged.add(("context", name))
         return fields
+
+    def _allowances(self) -> tuple[Allowance, ...]:
+        """Return the comments that silence a rule, among or next to the calls that made this machine."""
+        file = self._places[()][0]
+        lines = [line for name, line in self._places.values() if name == file]
+        found = in_python("".join(linecache.getlines(file)), file)
+        return tuple(a for a in found if min(lines) <= a.line <= max(lines) + 1)
 
     def _here(self) -> tuple[str, int]:
         """Return the file and line of the call into this object, whatever subclass stands between."""

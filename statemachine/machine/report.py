@@ -6,6 +6,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from statemachine.errors import Finding, InvalidMachine, Place
+from statemachine.machine.allowances import Allowance
 
 Keys = tuple[str | int, ...]
 """Keys from the top of a declaration to a part of it."""
@@ -32,12 +33,14 @@ class Report:
         damaged: Paths that were taken out because they are wrong in themselves; what only follows from
             their absence is no finding.
         named: Whether messages begin with the path: for a source in which a place is only a call.
+        allowances: The source's comments that silence a rule of the checker.
     """
 
     locate: Locate
     findings: list[Finding] = field(default_factory=list)
     damaged: set[Keys] = field(default_factory=set)
     named: bool = False
+    allowances: tuple[Allowance, ...] = ()
 
     def add(
         self, code: str, path: Keys, message: str, *, key: bool = False, offset: int | None = None

@@ -15,11 +15,11 @@ from statemachine.machine.definition import STALE, STALE_PAYLOAD, Definition, Ed
 from statemachine.machine.expressions import Expression
 from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.model import Declaration, Tool, Transition
-from statemachine.machine.references import Folder
+from statemachine.machine.references import Folder, suggest
 from statemachine.machine.report import Keys, Locate, Report
 from statemachine.machine.report import nowhere as nowhere
 from statemachine.machine.scopes import LOST, Scopes
-from statemachine.machine.signature import Signature, read_signature
+from statemachine.machine.signature import PLACEHOLDER, Signature, read_signature
 from statemachine.machine.structure import check_structure
 
 Functions = Mapping[str, Callable[..., Any]]
@@ -73,6 +73,7 @@ class _Resolver:
         self.payloads = {event: self._payload(event, parts) for event, parts in declared.events.items()}
         self.signatures = self._signatures()
         self._probes()
+        self._said()
         undoes = {name: self._undo(name, tool) for name, tool in declared.tools.items() if tool.undo}
         self.scopes = Scopes(declared, self.types, report.lost("states"), self.folder, self.functions)
         calls = Calls(declared, report, self.scopes)
@@ -109,6 +110,7 @@ class _Resolver:
             MappingProxyType({n: r for n, r in reasons.items() if r is not None}),
             MappingProxyType(self.payloads),
             report.locate,
+            report.allowances,
         )
 
     def _type(self, path: Keys, text: str) -> Any:
@@ -180,6 +182,17 @@ class _Resolver:
             ):
                 message = f"a probe takes the call's `key: str` and returns bool; `{tool.probe}` does not"
                 self.report.add("SM117", path, message)
+
+    def _said(self) -> None:
+        """Check that what auditors are told names inputs only."""
+        for name, tool in self.declared.tools.items():
+            takes = self.signatures[name].input if name in self.signatures else None
+            said = {"says": (tool.says or "",), "reads": tool.reads, "modifies": tool.modifies}
+            for part, texts in said.items():
+                for word in (word for text in texts for word in PLACEHOLDER.findall(text)):
+                    if takes is not None and word not in takes:
+                        message = f"`{word}` is no input of `{name}`{suggest(word, takes)}"
+                        self.report.add("SM117", ("tools", name, part), message)
 
     def _undo(self, name: str, tool: Tool) -> tuple[str, ...]:
         """Return what the tool that undoes another one takes of a call."""

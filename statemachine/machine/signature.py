@@ -15,7 +15,7 @@ from statemachine.machine.model import Tool
 from statemachine.machine.references import Folder, parameters_of
 from statemachine.machine.types import adapter, parse_type
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _of_function(reference: str, function: Any) -> Signature:
 def _of_command(tool: Tool, folder: Folder) -> Signature:
     words = tool.shell or ()
     for word in words:
-        for name in _PLACEHOLDER.findall(word):
+        for name in PLACEHOLDER.findall(word):
             if name not in tool.input:
                 raise InvalidReference(f"the command uses `{{{name}}}`; declare `{name}` under input:")
     types = {name: parse_type(text, folder) for name, text in tool.input.items()}

@@ -18,6 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
 from statemachine.errors import Finding, InvalidMachine, Place
+from statemachine.machine.allowances import Allowance, in_yaml
 from statemachine.machine.names import UNPRINTABLE
 from statemachine.machine.references import suggest
 from statemachine.machine.report import MOST, Keys
@@ -53,6 +54,7 @@ class Source:
         values: Line, column and style of each value, by path.
         findings: What is wrong with the file as YAML.
         damaged: Paths whose data is not what the file shows, because of such a fault.
+        allowances: The comments that silence a rule of the checker.
     """
 
     file: str
@@ -62,6 +64,7 @@ class Source:
     values: dict[Keys, tuple[int, int, str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     damaged: set[Keys] = field(default_factory=set)
+    allowances: tuple[Allowance, ...] = ()
 
     def place(self, path: Keys, key: bool = False, offset: int | None = None) -> Place:
         """Return where ``path``, or the nearest part above it that exists, is written.
@@ -176,6 +179,8 @@ def parse_source(text: str, shown: str) -> Source:
     if not source.findings and not isinstance(source.data, dict):
         message = "a machine is a mapping that begins with `machine: name`"
         raise InvalidMachine([Finding("SM106", message, source.place(()))])
+    if not source.findings:
+        source.allowances = in_yaml(text, shown, source.lines)
     return source
 
 

@@ -12,8 +12,8 @@ from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
 _RAISED = (
-    *("done", "partial", "failed", "elapsed", "timeout", "cancelled", "undo", "limit", "always", "stuck"),
-    *(STALE, AMENDED),
+    *("done", "partial", "failed", "elapsed", "timeout", "cancelled", "undo", "denied", "expired"),
+    *("limit", "always", "stuck", STALE, AMENDED),
 )
 """First words of the events that the runtime raises."""
 
@@ -25,6 +25,8 @@ _WHY = {
     "partial": "only a state that calls a tool (do:) or rolls back (undo:) gets `partial`",
     "elapsed": "only a state that waits for time (wait:) gets `elapsed`",
     "timeout": "declare `timeout:` on the state to get `timeout`",
+    "denied": "only a call that needs approval gets `denied`: declare `approval:` on the state",
+    "expired": "only a call that needs approval gets `expired`: declare `approval:` on the state",
 }
 
 
@@ -214,6 +216,7 @@ class _Structure:
         possible += [f"limit.cost.{unit}" for unit in limits.cost]
         for state in states:
             possible += [*_OWN.get(state.kind, ()), *(["timeout"] if state.timeout else [])]
+            possible += ["denied", "expired"] if self.declared.approval(state) is not None else []
         return possible
 
     def _exhausted_cycles(self) -> None:

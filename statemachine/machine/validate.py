@@ -147,6 +147,10 @@ def _part(path: Keys) -> type[BaseModel]:
             return model.State
         case ("migrations", _):
             return model.Migration
+        case ("states", _, "approval"):
+            return model.Approval
+        case ("states", _, "approval", "escalate", _):
+            return model.Level
         case ("states", _, "wait"):
             return model.Backoff
     return model.Transition

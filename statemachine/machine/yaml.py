@@ -26,7 +26,7 @@ def define(source: Source, folder: Folder) -> Definition:
     Raises:
         InvalidMachine: With everything that is wrong, in the order of the file.
     """
-    report = Report(source.place, list(source.findings), set(source.damaged))
+    report = Report(source.place, list(source.findings), set(source.damaged), allowances=source.allowances)
     if not isinstance(source.data, dict):
         raise InvalidMachine(report.findings)
     declaration = validate(source.data, report, source.written)

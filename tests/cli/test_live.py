@@ -40,6 +40,7 @@ def terminal(folder: Path, *words: str) -> pexpect.spawn[str]:
 def test_the_path_is_shown_live(slow: Path) -> None:
     """State, attempt n of max, what it does and for how long; at the end the result stays on the screen."""
     child = terminal(slow.parent, "run", "hello.yaml", "-i", "name=a")
+    child.expect(r"proved: at most \d+ steps, \d+ calls?, ")
     child.expect("greet, attempt 1 of 3: calling hello, ")
     child.expect(r"0\.\d+s")
     child.expect("succeeded in complete")

@@ -100,7 +100,7 @@ context:
   verdict: {type: "tools.py:Verdict", owner: validate}
 limits: {steps: 100}
 tools:
-  write: {python: "tools.py:write", effect: write, reversibility: none, idempotent: false, timeout: 5s}
+  write: {python: "tools.py:write", effect: write, reversibility: partial, idempotent: false, timeout: 5s}
   judge: {python: "tools.py:judge", effect: read, timeout: 5s}
 initial: act
 on: {cancelled: fail}

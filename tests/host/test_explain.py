@@ -18,7 +18,7 @@ from statemachine.host.runtime import Runtime
 from tests.host.conftest import LOOP, one_tool
 
 Write = Callable[[str], Path]
-UNSAFE = "effect: write, reversibility: none, idempotent: false, timeout: 1m"
+UNSAFE = "effect: write, reversibility: partial, idempotent: false, timeout: 1m"
 UNDOABLE = "effect: write, reversibility: full, idempotent: true, timeout: 1m, undo: back"
 
 
@@ -34,11 +34,11 @@ def ran(file: Path) -> Explanation:
 
 
 def test_a_run_that_succeeded_needs_nothing(machine: Write) -> None:
-    """Its irreversible calls are listed, each with its key."""
+    """What it wrote and stands is listed, each with its key."""
     told = ran(machine(LOOP))
     assert (told.advice, told.off_course) == ("stop", None)
-    irreversible = told.as_data()["irreversible"]
-    assert [c["key"] for c in irreversible] == (machine(LOOP).parent / "world.txt").read_text().split()
+    stands = told.as_data()["stands"]
+    assert [c["key"] for c in stands] == (machine(LOOP).parent / "world.txt").read_text().split()
 
 
 def test_a_failed_run_names_the_record_that_put_it_off_course(machine: Write) -> None:

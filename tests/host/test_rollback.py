@@ -29,7 +29,7 @@ tools:
   late:  {python: "tools.py:write", effect: write, reversibility: partial, idempotent: false, undo: free, timeout: 5s}
   erase: {python: "tools.py:erase", effect: write, reversibility: full, idempotent: true, timeout: 5s}
   free:  {python: "tools.py:stuck", effect: write, reversibility: full, idempotent: true, timeout: 5s}
-  mail:  {python: "tools.py:write", effect: write, reversibility: none, idempotent: false, timeout: 5s}
+  mail:  {python: "tools.py:write", effect: write, reversibility: partial, idempotent: false, timeout: 5s}
 events: {go: {}}
 initial: first
 states:

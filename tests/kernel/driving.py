@@ -29,16 +29,16 @@ from statemachine.machine.references import Folder
 from statemachine.machine.resolve import resolve
 
 FOLDER = Folder(Path(__file__).parent)
-WRITE = {"effect": "write", "reversibility": "none"}
-UNDONE = {"effect": "write", "reversibility": "partial"}
+WRITE = {"effect": "write", "reversibility": "partial"}
 TOOLS: dict[str, dict[str, Any]] = {
     "look": {"python": "tools.py:look", "effect": "read"},
-    "put": {"python": "tools.py:put", **UNDONE, "idempotent": True, "undo": "take"},
-    "post": {"python": "tools.py:post", **UNDONE, "idempotent": False, "probe": "posted", "undo": "unpost"},
+    "put": {"python": "tools.py:put", **WRITE, "idempotent": True, "undo": "take"},
+    "post": {"python": "tools.py:post", **WRITE, "idempotent": False, "probe": "posted", "undo": "unpost"},
     "mail": {"python": "tools.py:mail", **WRITE, "idempotent": False},
+    "wire": {"python": "tools.py:mail", "effect": "write", "reversibility": "none", "idempotent": False},
     "posted": {"python": "tools.py:posted", "effect": "read"},
-    "take": {"python": "tools.py:take", **UNDONE, "idempotent": True},
-    "unpost": {"python": "tools.py:unpost", **UNDONE, "idempotent": False},
+    "take": {"python": "tools.py:take", **WRITE, "idempotent": True},
+    "unpost": {"python": "tools.py:unpost", **WRITE, "idempotent": False},
 }
 GOOD = {"ok": True, "score": 0.9, "size": 3}
 BAD = {"ok": False, "score": 0.1, "size": 0}

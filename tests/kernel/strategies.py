@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 
 from statemachine.kernel import (
     AGAIN,
+    DECIDED,
     FINISH,
+    HELD,
+    LIFTED,
     RECOVER,
+    RELEASED,
     RESOLVE,
     UNDO_NEXT,
     Event,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -28,7 +33,7 @@ from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import BAD, GOOD, TOOLS, declare
 
 EVENTS = {"go": {}, "sized": {"size": "int"}}
-CALLED = ("look", "put", "post", "mail")
+CALLED = ("look", "put", "post", "mail", "wire")
 COMMON_GUARDS = (
     "n > 2",
     "n <= 2",
@@ -40,6 +45,10 @@ COMMON_GUARDS = (
 CALL_GUARDS = ("known.answer && answer.ok", "answer.score > 0.5", "fresh.answer", "size > 2")
 KINDS = ("call", "call", "call", "call", "wait", "choice", "event", "undo")
 
+approvals = st.fixed_dictionaries(
+    {"needed": st.integers(1, 2), "expires": st.sampled_from(["5s", "1m"])},
+    optional={"when": st.sampled_from(["n > 1", "fresh.answer"]), "escalate": st.just([{"expires": "1m"}])},
+)
 durations = st.sampled_from(["500ms", "1s", "5s", "1m"])
 Moves = list[tuple[Event, float, Step]]
 
@@ -97,6 +106,8 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
                 state["save"] = {"answer": "output", "size": "output.size"}
                 if draw(st.booleans()):
                     state["sufficient"] = draw(st.sampled_from(["output.ok", "output.score > 0.5"]))
+                if draw(st.integers(0, 3)) == 0:
+                    state["approval"] = draw(approvals)
                 if draw(st.integers(0, 4)) == 0:
                     state["with"] = {
                         "n": draw(st.sampled_from(["6 / (n - 1)", "answer.size", "answer.size + n"]))
@@ -189,6 +200,8 @@ noise = st.sampled_from(
         Event(n)
         for n in ("elapsed", "timeout", "always", "limit.elapsed", "failed.guard", "done", "limit.steps", "x")
     ]
+    + [Event(DECIDED, {"request": "run:2", "verdict": "approve", "approver": "eve"}), Event(RELEASED)]
+    + [Event(n, {"because": "stop"}, key="run:3") for n in (HELD, LIFTED)]
     + [Event("cancelled", by="ann"), Event("undo", by="ann"), Event(UNDO_NEXT)]
     + [Event(n, {"happened": True}, Outcome(GOOD), "run:1") for n in (FINISH, AGAIN, RECOVER, RESOLVE)]
 )
@@ -197,7 +210,21 @@ noise = st.sampled_from(
 def answers(snapshot: Snapshot) -> st.SearchStrategy[Event]:
     """Events that answer what the run waits for, if that is a call or a decision."""
     pending = snapshot.pending
-    if not isinstance(pending, PendingCall) or pending.phase == "backoff":
+    if isinstance(pending, PendingApproval):
+        return st.fixed_dictionaries(
+            {
+                "request": st.just(pending.request),
+                "verdict": st.sampled_from(["approve", "approve", "approve", "deny", "no"]),
+                "approver": st.sampled_from(["ann", "bob"]),
+            },
+            optional={
+                "hold": st.just(pending.expires - 1),
+                "void": st.just("unsigned"),
+                "break_glass": st.booleans(),
+                "by_time": st.just(True),
+            },
+        ).map(lambda payload: Event(DECIDED, payload))
+    if not isinstance(pending, PendingCall) or pending.phase in ("backoff", "held"):
         return st.nothing()
     if pending.phase == "sent":
         return outcomes.map(lambda outcome: Event(FINISH, outcome=outcome, key=pending.key))
@@ -228,7 +255,8 @@ def moves(draw: st.DrawFn, definition: Definition, longest: int = 40) -> Moves:
             if event.name == UNDO_NEXT and snapshot.rollback is not None:
                 event = ledger.next()  # nobody but the host offers writes, and it offers those that stand
         elif chance == 1 and isinstance(snapshot.pending, PendingCall):
-            event = Event(RECOVER, key=snapshot.pending.key)
+            name = draw(st.sampled_from([RECOVER, RECOVER, HELD, LIFTED]))
+            event = Event(name, {"because": "stop"} if name == HELD else {}, key=snapshot.pending.key)
         elif chance == 2 and draw(st.booleans()):
             event = draw(amendments)
         elif chance > 3 and not (answer := answers(snapshot)).is_empty:

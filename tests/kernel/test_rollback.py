@@ -10,7 +10,7 @@ from hypothesis import given
 from statemachine.errors import InvalidMachine
 from statemachine.kernel import Event, Immediate, PendingCall, Snapshot
 from statemachine.machine.definition import Definition
-from tests.kernel.driving import GOOD, UNDONE, Run, define
+from tests.kernel.driving import GOOD, WRITE, Run, define
 from tests.kernel.strategies import runs
 from tests.kernel.test_properties import Case, check
 
@@ -262,7 +262,7 @@ def test_what_an_undo_takes_must_be_known_of_the_call() -> None:
     with pytest.raises(
         InvalidMachine, match="`mail` needs `n`; of a call to undo it can take `key`, `output`"
     ):
-        machine(send={"shell": "send", "undo": "mail", **UNDONE, "idempotent": True})
+        machine(send={"shell": "send", "undo": "mail", **WRITE, "idempotent": True})
 
 
 @given(runs())

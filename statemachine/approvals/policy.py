@@ -1,0 +1,217 @@
+"""The policy: who may approve what, when nothing may be done, and who is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from statemachine.approvals.keys import is_public
+from statemachine.errors import Finding, InvalidMachine, InvalidPolicy
+from statemachine.machine.model import Part
+from statemachine.machine.names import Name, Text, Word
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WEEK = timedelta(days=7)
+
+
+def _key(text: str) -> str:
+    if not is_public(text):
+        raise ValueError("this is no public key; `statemachine key new NAME` prints one: ed25519:…")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("write a time such as 2026-12-24T18:00+01:00") from None
+    return text
+
+
+class Approver(Part):
+    """A person who may decide.
+
+    Attributes:
+        key: Their public key.
+        roles: What they are asked as.
+        until: When they stop being one.
+    """
+
+    key: Annotated[Text, AfterValidator(_key)]
+    roles: tuple[Word, ...] = ()
+    until: Annotated[Text, AfterValidator(_moment)] | None = None
+
+
+class Window(Part):
+    """A time in which approved calls are held.
+
+    Attributes:
+        since: When it begins: a time, or every week, such as ``fri 16:00``.
+        until: When it ends, likewise; the end is not part of it.
+        zone: The time zone of a weekly one, and of times that name none.
+        machines: Patterns of machines that it holds; all of them if there are none.
+        tools: Patterns of tools that it holds; all of them if there are none.
+        because: Why, for those who wait.
+    """
+
+    since: Annotated[Text, Field(alias="from")]
+    until: Text
+    zone: Text = "UTC"
+    machines: tuple[Word, ...] = ()
+    tools: tuple[Word, ...] = ()
+    because: Text | None = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Window:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"there is no time zone {self.zone}; write one such as Europe/Berlin") from None
+        begins, ends = _weekly(self.since), _weekly(self.until)
+        if (begins is None) != (ends is None):
+            raise ValueError("from and until are both times, or both weekly such as `fri 16:00`")
+        if begins is None and self._at(self.since) >= self._at(self.until):
+            raise ValueError("it ends before it begins")
+        return self
+
+    def _at(self, text: str) -> datetime:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"`{text}` is neither a time such as 2026-12-24T18:00 nor `fri 16:00`") from None
+        return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(self.zone))
+
+    def holds(self, machine: str, tool: str, now: float) -> float | None:
+        """Return until when a call is held, in seconds since the epoch; None when it is not."""
+        named = ((self.machines, machine), (self.tools, tool))
+        if not all(not patterns or any(fnmatchcase(name, p) for p in patterns) for patterns, name in named):
+            return None
+        begins, ends = _weekly(self.since), _weekly(self.until)
+        if begins is None or ends is None:
+            since, until = self._at(self.since).timestamp(), self._at(self.until).timestamp()
+            return until if since <= now < until else None
+        # By the clock on the wall: a week with a change of the clocks is an hour longer or shorter.
+        local = datetime.fromtimestamp(now, ZoneInfo(self.zone)).replace(tzinfo=None)
+        monday = datetime.combine(local.date() - timedelta(days=local.weekday()), datetime.min.time())
+        inside, length = (local - monday - begins) % _WEEK, (ends - begins) % _WEEK
+        if inside >= length:
+            return None
+        return (local - inside + length).replace(tzinfo=ZoneInfo(self.zone)).timestamp()
+
+
+def _weekly(text: str) -> timedelta | None:
+    """Return how long after Monday's midnight a weekly time such as ``fri 16:00`` is; None when it is none."""
+    day, _, clock = text.partition(" ")
+    if day.lower() not in _DAYS:
+        return None
+    hours, _, minutes = clock.partition(":")
+    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 25 and int(minutes) < 60):
+        return None
+    return timedelta(days=_DAYS.index(day.lower()), hours=int(hours), minutes=int(minutes))
+
+
+class Notifier(Part):
+    """How people are told of a request: exactly one of a command, a file and a web address.
+
+    Attributes:
+        shell: A command, as words; it gets the request as JSON on its standard input.
+        file: A file to which the request is added as a line of JSON.
+        webhook: An address to which it is posted as JSON.
+    """
+
+    shell: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    file: Text | None = None
+    webhook: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Notifier:
+        if sum(getattr(self, way) is not None for way in ("shell", "file", "webhook")) != 1:
+            raise ValueError("write exactly one of shell, file and webhook")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The way, as the journal names it."""
+        return (
+            f"shell {self.shell[0]}"
+            if self.shell
+            else f"file {self.file}"
+            if self.file
+            else f"{self.webhook}"
+        )
+
+
+class Policy(Part):
+    """Who may approve, and when nothing may be done.
+
+    Attributes:
+        approvers: People by name.
+        break_glass: Roles or names that may, two of them together, approve out of turn and inside a freeze.
+        freeze: Times in which calls that need approval are held.
+        by_time: Patterns of tools whose calls an unanswered request may approve, if their state says so.
+        notify: How people are told.
+    """
+
+    approvers: dict[Name, Approver] = Field(default={})
+    break_glass: tuple[Word, ...] = ()
+    freeze: tuple[Window, ...] = ()
+    by_time: tuple[Word, ...] = ()
+    notify: tuple[Notifier, ...] = ()
+
+    def may_answer(self, name: str, asked: tuple[str, ...], now: float) -> bool:
+        """Return whether a person is one of those who are asked: by name, by role, or because anyone is."""
+        person = self.approvers.get(name)
+        if person is None or (person.until and now >= _seconds(person.until)):
+            return False
+        return not asked or name in asked or not set(asked).isdisjoint(person.roles)
+
+    def frozen(self, machine: str, tool: str, now: float) -> tuple[float, str] | None:
+        """Return until when a call is held and why; None when it is not."""
+        held = [
+            (until, w.because or "a freeze") for w in self.freeze if (until := w.holds(machine, tool, now))
+        ]
+        return max(held, default=None)
+
+    def approves_by_time(self, tool: str) -> bool:
+        """Return whether the policy lets an unanswered request for a tool be approved."""
+        return any(fnmatchcase(tool, pattern) for pattern in self.by_time)
+
+
+def _seconds(text: str) -> float:
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def read_policy(path: Path) -> Policy:
+    """Return the policy in a YAML file; one that is not there lets nobody approve.
+
+    Raises:
+        InvalidPolicy: It cannot be read, or says something that no policy says; with every place.
+    """
+    from statemachine.machine.source import read_source
+
+    if not path.exists():
+        return Policy()
+    try:
+        source = read_source(path, str(path))
+    except InvalidMachine as error:
+        raise InvalidPolicy(error.findings) from None
+    findings = list(source.findings)
+    try:
+        policy = Policy.model_validate(source.data)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            keys = tuple(part for part in wrong["loc"] if part != "[key]")
+            message = f"{'.'.join(map(str, keys))}: {wrong['msg'].removeprefix('Value error, ')}"
+            findings.append(Finding("SM150", message, source.place(keys), keys))
+    if findings:
+        raise InvalidPolicy(findings)
+    return policy
+
+
+Verdict = Literal["approve", "deny", "review"]

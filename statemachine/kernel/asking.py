@@ -1,0 +1,121 @@
+"""Asking for approval: the request that is journaled before anyone is told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from statemachine.clock import instant
+from statemachine.errors import InvalidExpression
+from statemachine.kernel.draft import Draft, described
+from statemachine.kernel.events import NOTHING
+from statemachine.kernel.snapshot import Immediate, PendingApproval
+from statemachine.machine.definition import DENIED, REFUSED, STALE, Action, Asking
+from statemachine.machine.expressions import Expression
+
+
+def digest_of(given: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a call's input, as JSON with sorted keys, no spaces and no escapes but JSON's own."""
+    text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ask(
+    draft: Draft,
+    action: Action,
+    given: Mapping[str, Any],
+    level: int = 0,
+    retries: Mapping[str, int] = NOTHING,
+) -> None:
+    """Ask for approval of a call, unless it was denied before; nobody is told before this is committed."""
+    asking, digest = action.asking, digest_of(given)
+    assert asking is not None
+    if digest in draft.denied:
+        draft.denied = {**draft.denied, digest: draft.denied[digest] + 1}
+        draft.because = f"{action.tool} with this input was denied before; asked {draft.denied[digest]} times"
+        draft.add("approval_refused", {"tool": action.tool, "digest": digest, "asked": draft.denied[digest]})
+        draft.pending = Immediate(DENIED)
+        return
+    wrong = forbidden(draft, asking)
+    if wrong:
+        stale = tuple(draft.stale)
+        draft.fail("stale_data" if stale else "guard", wrong, action.tool)
+        draft.pending = Immediate(STALE, stale) if stale else Immediate(REFUSED)
+        return
+    request = f"{draft.before.run}:{draft.before.seq + len(draft.entries) + 1}"
+    asked = asking.levels[level]
+    expires = instant(draft.now + asked.expires)
+    draft.pending = PendingApproval(
+        request, action.tool, given, digest, level, draft.now, expires, retries=retries
+    )
+    draft.status = "waiting"
+    draft.add("approval_requested", _request(draft, action, draft.pending))
+
+
+def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str, Any]:
+    """Return all that a person needs to decide; what the agent says is marked as its word."""
+    declared = draft.definition.declaration
+    tool, asking = declared.tools[action.tool], action.asking
+    assert asking is not None
+    level, last = asking.levels[pending.level], pending.level == len(asking.levels) - 1
+    checks = [
+        f"{edge.target}: {what}" if (what := declared.states[edge.target].summary) else edge.target
+        for edge in draft.definition.candidates(draft.state, "done")
+    ]
+    fields = [path[0] for e in action.arguments.values() for _, root, path in e.reads if root == "context"]
+    return {
+        "request": pending.request,
+        "machine": draft.definition.digest,
+        "state": draft.state,
+        "tool": action.tool,
+        "summary": tool.summary or "",
+        "input": dict(pending.input),
+        "digest": pending.digest,
+        "reversibility": tool.reversibility or "full",
+        "undo": tool.undo,
+        "blast_radius": tool.blast_radius or "",
+        "agent_says": {
+            "reasoning": spoken(action.reasoning, draft),
+            "expects": spoken(action.expects, draft),
+        },
+        "checked_by": list(dict.fromkeys(checks)),
+        "facts": [
+            {"field": name, "by": source.by, "at": source.at}
+            for name in dict.fromkeys(fields)
+            if (source := draft.sources.get(name)) is not None
+        ],
+        "attempts": dict(draft.attempts),
+        "last_failure": described(draft.failure) if draft.failure else "",
+        "cost": dict(draft.cost),
+        "approvers": list(level.approvers),
+        "needed": level.needed,
+        "expires": pending.expires,
+        "unanswered": ("approve" if asking.by_time else "deny") if last else "escalate",
+    }
+
+
+def spoken(expression: Expression | None, draft: Draft) -> str:
+    """Return what the agent says, as text; empty when it says nothing."""
+    if expression is None:
+        return ""
+    try:
+        value = expression.value(draft)
+    except InvalidExpression:
+        return ""  # the agent did not say
+    finally:
+        draft.stale = NOTHING  # nothing is decided by it
+    return "" if value is None else str(value)
+
+
+def forbidden(draft: Draft, asking: Asking) -> str:
+    """Return why the call may not be made now, whoever approves it; empty if it may."""
+    if asking.guard is None:
+        return ""
+    verdict, read, error = asking.guard.decide(draft)
+    if draft.stale:
+        error = "; ".join(draft.stale.values()) if verdict is None else ""
+        draft.stale = draft.stale if verdict is None else NOTHING
+    shown = error or ", ".join(f"{name} = {value!r}" for name, value in read.items())
+    return "" if verdict is True else f"it may be approved only while {asking.guard.text} ({shown})"

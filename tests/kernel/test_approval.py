@@ -1,0 +1,276 @@
+"""Approval: no call that needs it is intended before enough people said yes to exactly its input, in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from statemachine.errors import InvalidMachine
+from statemachine.kernel import DECIDED, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
+from statemachine.kernel.asking import digest_of
+from statemachine.machine.definition import Definition
+from tests.kernel.driving import GOOD, Run, define
+from tests.kernel.strategies import runs
+from tests.kernel.test_properties import Case, check
+
+STATES = """
+wire: {do: wire, %s on: {done: end, failed: fail, denied: no, expired: late}}
+no: {final: failed}
+late: {final: failed}
+"""
+DAY = 86400.0
+
+
+def machine(approval: str = "", **parts: Any) -> Definition:
+    """Return a machine with one irreversible call, and what its state says of approval."""
+    return define(
+        STATES % (f"approval: {{{approval}}}," if approval else ""), limits={"otherwise": "fail"}, **parts
+    )
+
+
+def asked(run: Run) -> PendingApproval:
+    """Return the open request."""
+    assert isinstance(run.pending, PendingApproval)
+    return run.pending
+
+
+def decide(run: Run, approver: str = "ann", verdict: str = "approve", **more: Any) -> Step:
+    """Decide on the open request, as the host does once it has verified who does."""
+    return run.take(
+        Event(DECIDED, {"request": asked(run).request, "verdict": verdict, "approver": approver, **more})
+    )
+
+
+def results(run: Run) -> list[str]:
+    """Return what each decision led to."""
+    return [body["result"] for kind, body in run.entries if kind == "approval_decided"]
+
+
+def test_an_irreversible_call_always_asks_and_is_made_once_approved() -> None:
+    """Whatever its state says; the request is journaled with all that a person needs."""
+    run = Run(machine(), n=7)
+    assert (run.status, run.calls) == ("waiting", 0)
+    kind, body = run.entries[-1]
+    assert (kind, body["tool"], body["input"], body["reversibility"]) == (
+        "approval_requested",
+        "wire",
+        {"n": 7},
+        "none",
+    )
+    assert body["facts"] == [{"field": "n", "by": "operator", "at": 1000.0}]
+    assert (body["needed"], body["unanswered"], body["expires"]) == (1, "deny", 1000.0 + DAY)
+    assert Snapshot.from_data(run.last.snapshot.as_data()) == run.last.snapshot
+    decide(run)
+    assert (run.call.tool, run.call.input, run.call.approval) == ("wire", {"n": 7}, body["request"])
+    run.finish(GOOD)
+    assert run.status == "succeeded"
+
+
+def test_any_call_asks_whose_state_says_so() -> None:
+    """A read too."""
+    run = Run(define("look: {do: look, approval: {approvers: legal}, on: {done: end}}"))
+    assert run.entries[-1][1]["approvers"] == ["legal"]
+
+
+def test_as_many_different_people_as_are_needed_must_approve() -> None:
+    """The same one twice is one."""
+    run = Run(machine("needed: 2"))
+    decide(run, "ann")
+    decide(run, "ann")
+    assert isinstance(run.pending, PendingApproval)
+    decide(run, "bob")
+    assert (run.call.tool, results(run)) == ("wire", ["counted", "void", "granted"])
+
+
+def test_a_denial_is_final_for_that_input_and_asking_again_is_counted() -> None:
+    """Nobody is asked again; another input is another question."""
+    text = """
+wire: {do: wire, with: {n: n}, on: {done: end, denied: rest}}
+rest: {on: {go: wire, sized: note}}
+note: {do: look, save: {size: output.size}, on: {done: wire2}}
+wire2: {do: wire, with: {n: size}, on: {done: end, denied: rest}}
+"""
+    run = Run(define(text, events={"go": {}, "sized": {}}))
+    decide(run, "bob", "deny", reason="no money")
+    assert (run.state, run.because) == ("rest", "bob denied wire: no money")
+    for times in (2, 3):
+        run.send("go")
+        run.settle()
+        assert run.state == "rest"
+        assert run.because.endswith(f"asked {times} times")
+    run.send("sized")
+    run.finish({**GOOD, "size": 5})
+    assert asked(run).input == {"n": 5}
+
+
+@pytest.mark.parametrize("late", [0.0, 1e-6, 3600.0])
+def test_no_answer_denies_and_a_tie_denies(late: float) -> None:
+    """Whoever approves at the very moment in which the time is over, or later, is too late."""
+    run = Run(machine("expires: 1h"))
+    run.now += 3600 + late
+    decide(run)
+    assert (run.state, run.calls, results(run)) == ("late", 0, ["expired"])
+    other = Run(machine("expires: 1h"))
+    other.wait()
+    assert (other.state, other.now) == ("late", 4600.0)
+
+
+def test_expired_is_denied_where_nothing_else_takes_it() -> None:
+    """So that `denied` is all that a machine must route."""
+    run = Run(
+        define(
+            "wire: {do: wire, on: {done: end, denied: no}}\nno: {final: failed}", limits={"otherwise": "fail"}
+        )
+    )
+    run.wait()
+    assert run.state == "no"
+
+
+def test_levels_are_asked_one_after_another() -> None:
+    """Each by a request of its own, to which a decision on the one before does not apply."""
+    run = Run(machine("approvers: legal, expires: 1h, escalate: [{approvers: boss, needed: 2, expires: 2h}]"))
+    first = asked(run).request
+    run.wait()
+    assert (asked(run).request != first, asked(run).level, asked(run).expires) == (
+        True,
+        1,
+        1000 + 3600 + 7200,
+    )
+    before = run.last.snapshot
+    run.take(Event(DECIDED, {"request": first, "verdict": "approve", "approver": "ann"}))
+    assert run.last.snapshot is before
+    decide(run, "ann")
+    decide(run, "bob")
+    assert run.call.tool == "wire"
+
+
+@pytest.mark.parametrize("approval", ["", "unanswered: deny"])
+@pytest.mark.parametrize("moment", [0.0, DAY, 10 * DAY])
+def test_time_never_approves_what_cannot_be_undone(approval: str, moment: float) -> None:
+    """Under any clock, whatever the host says."""
+    run = Run(machine(approval))
+    run.now += moment
+    run.take(Event(DECIDED, {"request": asked(run).request, "verdict": "approve", "by_time": True}))
+    assert (results(run), run.calls) == (["void"], 0)
+
+
+def test_time_approves_what_can_be_undone_wholly_if_the_state_says_so() -> None:
+    """Once nobody has answered, and not a moment earlier."""
+    text = "put: {do: put, approval: {expires: 1h, unanswered: approve}, on: {done: end}}"
+    run = Run(define(text, tools={"put": {"reversibility": "full"}}))
+    by_time = Event(DECIDED, {"request": asked(run).request, "verdict": "approve", "by_time": True})
+    run.now += 3599
+    run.take(by_time)
+    assert run.calls == 0
+    run.now += 1
+    run.take(by_time)
+    assert run.call.tool == "put"
+    with pytest.raises(InvalidMachine, match="time approves only what can be undone wholly"):
+        machine("unanswered: approve")
+
+
+def test_cancelling_beats_approving_until_the_call_is_intended() -> None:
+    """And a decision afterwards finds no request."""
+    run = Run(machine())
+    request = asked(run).request
+    run.take(Event("cancelled", by="eve"))
+    assert run.status == "cancelled"
+    run.take(Event(DECIDED, {"request": request, "verdict": "approve", "approver": "ann"}))
+    assert (run.status, run.calls) == ("cancelled", 0)
+
+
+def test_what_must_hold_is_looked_at_again_before_the_call() -> None:
+    """A guard that held when people were asked and does not any more: the call is not made."""
+    text = """
+look: {do: look, save: {answer: output}, on: {done: wire}}
+wire: {do: wire, approval: {when: fresh.answer}, on: {done: end, failed: fail}}
+"""
+    run = Run(define(text))
+    run.finish(GOOD)
+    run.now += 61
+    decide(run)
+    run.settle()
+    assert (run.state, run.calls) == ("fail", 1)
+    assert "it may be approved only while fresh.answer" in run.because
+
+
+def test_a_freeze_holds_an_approved_call_and_only_broken_glass_gets_through() -> None:
+    """Until it is over; the request's own time goes on; a person may still deny."""
+    run = Run(machine("expires: 1d"))
+    decide(run, hold=run.now + 7200)
+    assert (results(run), run.status, run.due[0]) == (["held"], "waiting", 8200.0)
+    held = run.last
+    run.now += 7200
+    run.take(Event(RELEASED, {"hold": run.now + 60, "because": "still"}))
+    assert asked(run).held == 8260.0
+    run.now += 60
+    run.take(Event(RELEASED))
+    assert run.call.tool == "wire"
+    run.last, run.now = held, 1500.0
+    decide(run, "bob", break_glass=True)
+    assert run.call.tool == "wire"
+    assert run.reviews == (run.call.approval,)
+    run.take(Event(REVIEWED, {"request": run.call.approval, "by": "eve", "note": "right"}))
+    assert run.reviews == ()
+    run.last, run.now = held, 1500.0
+    decide(run, "bob", "deny")
+    assert run.state == "no"
+
+
+def test_glass_is_broken_by_two() -> None:
+    """One alone does not get a call through, although one is enough otherwise."""
+    run = Run(machine())
+    decide(run, "ann", break_glass=True)
+    assert run.calls == 0
+    decide(run, "bob", break_glass=True)
+    assert run.calls == 1
+
+
+def test_a_limit_that_is_reached_meanwhile_ends_the_run_instead() -> None:
+    """Approval is no licence to go past a limit; and the time for the whole run goes on."""
+    run = Run(
+        machine(
+            "expires: 1d",
+        )
+    )
+    slow = Run(define(STATES % "", limits={"elapsed": "1h", "otherwise": "fail"}))
+    slow.wait()
+    assert (slow.state, slow.now) == ("fail", 4600.0)
+    assert run.status == "waiting"
+
+
+def test_a_call_that_a_stop_holds_is_made_once_it_is_lifted() -> None:
+    """It was intended and surely not made; one that was approved is asked for anew."""
+    plain = Run(define("put: {do: put, on: {done: end}}"))
+    key = plain.call.key
+    plain.take(Event("call.held", {"because": "all calls are stopped"}, key=key))
+    assert (plain.status, plain.call.phase) == ("waiting", "held")
+    plain.take(Event("call.lifted", key=key))
+    assert (plain.call.phase, plain.call.key) == ("sent", key)
+    run = Run(machine())
+    decide(run)
+    run.take(Event("call.held", {"because": "stop"}, key=run.call.key))
+    run.take(Event("call.lifted", key=run.call.key))
+    assert isinstance(run.pending, PendingApproval)
+
+
+@given(runs())
+@check
+def test_whatever_happens_no_call_is_made_that_was_not_approved_with_that_input(case: Case) -> None:
+    """An approval is used once, and only what was asked for is done."""
+    definition, made = case
+    granted: dict[str, str] = {}
+    seen: set[str] = set()
+    for kind, body in (entry for _, _, step in made for entry in step.entries):
+        if kind == "approval_decided" and body["result"] in ("granted", "held"):
+            granted[body["request"]] = body["digest"]
+        if kind != "call_intended" or body["attempt"] > 1:
+            continue
+        tool = definition.declaration.tools[body["tool"]]
+        assert not tool.irreversible or "approval" in body
+        if "approval" in body:
+            assert granted.pop(body["approval"]) == digest_of(body["input"])
+            assert body["approval"] not in seen
+            seen.add(body["approval"])
