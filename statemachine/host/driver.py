@@ -35,7 +35,7 @@ from statemachine.kernel import (
 from statemachine.kernel.due import may_leave
 from statemachine.kernel.events import LIFTED
 from statemachine.machine.call import Call
-from statemachine.machine.definition import EXPIRED, UNDO, Definition
+from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Commit, Posted, Stop, Store
 from statemachine.tools import Invocation, invoke
@@ -304,6 +304,12 @@ class Driver:
                 yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
             elif self.snapshot.rollback is not None:
                 continue
+            elif message.event == AMENDED:
+                # Also while a call is under way: who declared where it leads, has it taken at once.
+                if self.snapshot.status != "pending" and self.definition.candidates(
+                    self.snapshot.state, AMENDED
+                ):
+                    yield event, (message.id,)
             elif isinstance(pending, PendingCall):
                 if message.event in _DEMANDS and may_leave(self.definition, pending):
                     yield event, (message.id,)

@@ -35,11 +35,12 @@ from statemachine.host.given import (
     checked_payload,
     definition_of,
     refusal,
+    refuse_amendment,
     refuse_if_doubtful,
     refuse_if_not_undone,
 )
 from statemachine.host.owner import is_dead, new_owner, user
-from statemachine.host.pinned import pin, pinned
+from statemachine.host.pinned import pin, pinned, warn_of_other_code
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
@@ -58,9 +59,10 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.inputs import checked_amendment
 from statemachine.kernel.rollback import account
 from statemachine.machine import types
-from statemachine.machine.definition import UNDO, Definition
+from statemachine.machine.definition import AMENDED, UNDO, Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
 from statemachine.store import Commit, NewRun, Store
@@ -203,8 +205,8 @@ class Runtime:
         return self._view(made.snapshot.run)
 
     def noted(self, definition: Definition) -> dict[str, Any]:
-        """Return what is written down of a run that begins: who starts it, and what is proved of it."""
-        noted = {"by": self.starter, "bounds": proved_of(definition)}
+        """Return what is written down of a run that begins: who starts it, its tools' code, what is proved of it."""
+        noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
         return {name: value for name, value in noted.items() if value}
 
     async def begin(self, definition: Definition, made: Step, owner: str | None) -> str:
@@ -246,6 +248,7 @@ class Runtime:
             stored = self.store.load(run)  # as the owner before left it
             definition = pinned(self.store, stored.machine)
             snapshot = restore(self.store, stored)
+            warn_of_other_code(definition, snapshot)
         except StateMachineError:
             self.store.release(run, epoch)
             raise
@@ -356,6 +359,28 @@ class Runtime:
         stored = self.store.load(run)
         refuse_if_doubtful(pinned(self.store, stored.machine), restore(self.store, stored))
         return await self._post(run, "cancelled", {}, by)
+
+    async def amend(self, run: str, values: Mapping[str, Any], *, by: str = "") -> RunView:
+        """Change what the operator gave a run, and take the machine's transition for `amended`.
+
+        What is derived from it is no longer known. A call under way that changes nothing is left; the outcome of
+        any other is waited for and recorded, but not trusted.
+
+        Raises:
+            InvalidInput: A value does not fit, or is not the operator's to give.
+            EventRefused: Nothing would change, the run's state takes no amendment, it rolls back, or has ended.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        definition = pinned(self.store, stored.machine)
+        snapshot, now = restore(self.store, stored), self.clock.now()
+        given = checked_amendment(definition, absolute(definition, values))
+        refuse_amendment(definition, snapshot, Event(AMENDED, given, by=by), now)
+        return await self._post(run, AMENDED, given, by)
+
+    def input_types(self, run: str) -> Mapping[str, Any]:
+        """Return the types of a run's context fields."""
+        return pinned(self.store, self.store.load(self.store.find(run)).machine).types
 
     async def undo(self, run: str, *, by: str = "") -> RunView:
         """Roll a run back, wherever it is: undo its finished writes, the newest first, and end it.

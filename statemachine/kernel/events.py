@@ -58,8 +58,9 @@ class Event:
 
     Attributes:
         name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
-            outside, ``undo``, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
-        payload: What it carries; for a resolution ``happened`` and, if it did, ``output``, or ``undo``; for
+            outside, ``amended``, ``undo``, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
+        payload: What it carries; for ``amended`` fields with their new values; for a resolution ``happened``
+            and, if it did, ``output``, or ``undo``; for
             UNDO_NEXT ``write``, the parts of a Written or None, and ``left``, how many calls of each tool
             stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.

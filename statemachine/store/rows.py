@@ -18,6 +18,25 @@ Scope = Literal["run", "machine", "tool", "all"]
 
 
 @dataclass(frozen=True, slots=True)
+class StoredMachine:
+    """A machine that runs were started with.
+
+    Attributes:
+        digest: SHA-256 of the declaration.
+        name: Its name.
+        version: Its version.
+        declaration: The whole declaration, as JSON text.
+        source: The file or folder it was loaded from.
+    """
+
+    digest: str
+    name: str
+    version: str
+    declaration: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """One step of one run, to be stored whole or not at all.
 
@@ -35,6 +54,7 @@ class Commit:
         reason: Why the run is where it is, for people.
         finished: When the run ended; given if and only if ``status`` is final. Ending gives up the lease.
         consumed: Ids of inbox messages that this step has dealt with.
+        machine: The version of its machine that the run is moved to; None leaves it on the one that it is on.
     """
 
     run: str
@@ -50,6 +70,7 @@ class Commit:
     reason: str | None = None
     finished: float | None = None
     consumed: tuple[int, ...] = ()
+    machine: StoredMachine | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -82,25 +103,6 @@ class NewRun:
             raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
         if self.first.consumed:
             raise ValueError("a run that starts has no inbox yet")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMachine:
-    """A machine that runs were started with.
-
-    Attributes:
-        digest: SHA-256 of the declaration.
-        name: Its name.
-        version: Its version.
-        declaration: The whole declaration, as JSON text.
-        source: The file or folder it was loaded from.
-    """
-
-    digest: str
-    name: str
-    version: str
-    declaration: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)

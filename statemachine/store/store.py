@@ -428,6 +428,12 @@ class Store(AbstractContextManager["Store"]):
         found = self._rows(select(machines).where(machines.c.digest == digest))
         return StoredMachine(*found[0]) if found else None
 
+    def versions(self) -> list[tuple[str, str, str]]:
+        """Return digest, name and version of every machine, those with the newest runs last."""
+        newest = func.max(runs.c.started)
+        query = select(machines.c.digest, machines.c.name, machines.c.version).outerjoin(runs)
+        return [tuple(row) for row in self._rows(query.group_by(machines.c.digest).order_by(newest))]
+
     def blob(self, digest: str) -> bytes:
         """Return the bytes with this SHA-256; raise StoreUnusable when they are gone or are others."""
         found = self._rows(select(blobs.c.data).where(blobs.c.digest == digest))
