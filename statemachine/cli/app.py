@@ -21,6 +21,7 @@ from statemachine.cli import (
     migrate,
     repl,
     replay,
+    stats,
     stops,
 )
 from statemachine.cli.terminal import stdout
@@ -61,6 +62,7 @@ for command in (
     look.explain,
     look.journal,
     replay.replay,
+    stats.stats,
     doctor.doctor,
 ):
     app.command()(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachine.store.measuring import News, OpenRun
 from statemachine.store.rows import (
     FINAL,
     STATUSES,
@@ -24,6 +25,8 @@ __all__ = [
     "UNFINISHED",
     "Commit",
     "NewRun",
+    "News",
+    "OpenRun",
     "Posted",
     "Ready",
     "RunSummary",
