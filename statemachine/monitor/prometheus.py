@@ -111,7 +111,7 @@ def _each(family: Metric, labels: list[str], counts: Mapping[str, int]) -> None:
 
 
 def _spread(family: Metric, labels: list[str], durations: Durations) -> None:
-    buckets = [(f"{seconds:g}", count) for seconds, count in durations.within(_BOUNDS)]
+    buckets = [(str(seconds), count) for seconds, count in durations.within(_BOUNDS)]
     buckets.append(("+Inf", durations.count))
     family.add_metric(labels, buckets, durations.seconds)  # type: ignore[attr-defined]  # as above
 
