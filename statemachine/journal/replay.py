@@ -167,7 +167,7 @@ def _step(
     event = made = None
     try:
         if snapshot is None:
-            made = _first(definition, run, now, body) if kind == "run_started" else None
+            made = begin(definition, run, now, body) if kind == "run_started" else None
         elif (event := _event(snapshot, ahead, ledger)) is not None:
             event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
@@ -182,14 +182,18 @@ def _step(
     return event, made
 
 
-def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
-    """Return the step that a run began with: started, queued, or forked off another one."""
+def begin(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
+    """Return the step that a run began with, by its first record: started, queued, or forked off another one.
+
+    Raises:
+        InvalidInput: The machine does not take what is written there.
+    """
     if (parent := body.get("parent")) is not None:
         before = Snapshot.from_data(body["snapshot"])
         return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
-    begin = queue if body.get("queued") else start
+    made = queue if body.get("queued") else start
     noted = {name: value for name, value in body.items() if name not in STARTED}
-    return begin(definition, run, body["inputs"], now, noted)
+    return made(definition, run, body["inputs"], now, noted)
 
 
 def _held(ahead: Ahead) -> bool:

@@ -13,8 +13,8 @@ from itertools import zip_longest
 
 from statemachine.clock import instant
 from statemachine.errors import InvalidInput
-from statemachine.journal.reasons import Cause, cause_of
-from statemachine.journal.replay import Written, moves
+from statemachine.journal.reasons import Cause, cause_of, no_place
+from statemachine.journal.replay import Written, begin, moves
 from statemachine.kernel import (
     UNDO_NEXT,
     Entry,
@@ -24,8 +24,6 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
-    queue,
-    start,
     step,
 )
 from statemachine.kernel.due import coming
@@ -155,12 +153,14 @@ class _SideBySide:
 
     def _begin(self, run: str, made: Step) -> Step | Difference:
         kind, body = made.entries[0]
-        begin = queue if body.get("queued") else start
-        try:
-            return begin(self._new, run, body["inputs"], made.at, body.get("by", ""))
-        except InvalidInput as error:
-            state = made.snapshot.state
-            return Difference(1, state, "", (kind, body), None, "inputs", str(error).replace("\n", "; "))
+        state = made.snapshot.state
+        wrong = no_place(self._old, self._new, made.snapshot) if "parent" in body else None
+        if wrong is None:
+            try:
+                return begin(self._new, run, made.at, body)
+            except InvalidInput as error:
+                wrong = "inputs", str(error).replace("\n", "; ")
+        return Difference(1, state, "", (kind, body), None, *wrong)
 
     def _earlier(self, event: Event, at: float) -> Difference | None:
         """Return what time does on the new machine before the recorded event comes, if it did not do so then."""
@@ -214,9 +214,8 @@ class _SideBySide:
 
     def _answer(self, event: Event, at: float) -> Step:
         assert self._is is not None
-        event = (
-            self._ledger.next() if event.name == UNDO_NEXT else event
-        )  # what can be undone is for each to say
+        if event.name == UNDO_NEXT:
+            event = self._ledger.next()  # what can be undone is for each machine to say
         return step(self._new, self._is, event, instant(at + self._shift))
 
     def _unlike(self, event: Event, cause: Cause, why: str) -> Difference:
