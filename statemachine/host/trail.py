@@ -23,7 +23,7 @@ Written = tuple[int, float, str, Mapping[str, Any]]
 _FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial", "denied", "expired")
 _CALLS = ("call_intended", "call_finished", "call_in_doubt", "call_resolved")
 _ASKED = ("approval_requested", "approval_decided", "call_held")
-_TOLD = frozenset(("run_started", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED))
+_TOLD = frozenset(("run_started", "event", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED))
 
 
 def trail_of(store: Store, run: str, *, at: float | None = None, until: int | None = None) -> Trail:
@@ -124,7 +124,7 @@ class _Fold:
             case "call_intended":
                 self._calls[self._state] += 1
                 self._now("running")
-            case "call_resolved":
+            case "event" | "call_resolved":
                 self._now("running")
             case "call_finished":
                 if body["kind"] == "failure":

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from statemachine.clock import instant
 from statemachine.errors import InvalidInput
 from statemachine.journal.reasons import Cause, cause_of, no_place
-from statemachine.journal.replay import Written, begin, moves
+from statemachine.journal.replay import Versions, Written, first, moves
 from statemachine.kernel import (
     UNDO_NEXT,
     Entry,
@@ -27,6 +27,7 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.due import coming
+from statemachine.kernel.migrating import MIGRATED
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.duration import spell
 
@@ -100,7 +101,13 @@ class Comparison:
     waits: tuple[Wait, ...]
 
 
-def compare(old: Definition, new: Definition, run: str, records: Iterable[Written]) -> Comparison:
+def compare(
+    old: Definition,
+    new: Definition,
+    run: str,
+    records: Iterable[Written],
+    versions: Versions | None = None,
+) -> Comparison:
     """Return what ``new`` makes of a run that ``old`` recorded; nothing is called.
 
     Args:
@@ -108,13 +115,16 @@ def compare(old: Definition, new: Definition, run: str, records: Iterable[Writte
         new: The other one.
         run: Id of the run.
         records: Its records from the first; streamed, never held.
+        versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
 
     Raises:
         Deviates: The journal is no path of ``old``.
     """
     side = _SideBySide(old, new)
     steps = 0
-    for event, made in moves(old, run, records):
+    for event, made in moves(old, run, records, versions=versions):
+        if made.entries[0][0] == MIGRATED:
+            break  # what another version has decided since is no word on this one
         difference = side.take(run, event, made)
         if difference is not None:
             return Comparison(steps, difference, tuple(side.waits))
@@ -155,12 +165,14 @@ class _SideBySide:
         kind, body = made.entries[0]
         state = made.snapshot.state
         wrong = no_place(self._old, self._new, made.snapshot) if "parent" in body else None
-        if wrong is None:
-            try:
-                return begin(self._new, run, made.at, body)
-            except InvalidInput as error:
-                wrong = "inputs", str(error).replace("\n", "; ")
-        return Difference(1, state, "", (kind, body), None, *wrong)
+        cause: Cause = "inputs"
+        try:
+            if wrong is None:
+                return first(self._new, run, made.at, body)
+            cause, why = wrong
+        except InvalidInput as error:
+            why = str(error).replace("\n", "; ")
+        return Difference(1, state, "", (kind, body), None, cause, why)
 
     def _earlier(self, event: Event, at: float) -> Difference | None:
         """Return what time does on the new machine before the recorded event comes, if it did not do so then."""

@@ -280,6 +280,7 @@ class Opened:
         driver = self._mover()
         if self._next is not None and self._next[0].name == FINISH:
             return True  # an outcome that was told is not told again
+        driver.wake()  # what lies in the inbox may be what was shown
         event, handled = await driver.next_event()
         if event is None:
             self._next = None
