@@ -201,7 +201,11 @@ def _step(
 
 
 def first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
-    """Return the step that a run began with: started, queued, or forked off another one."""
+    """Return the step that a run began with, by its first record: started, queued, or forked off another one.
+
+    Raises:
+        InvalidInput: The machine does not take what is written there.
+    """
     if (parent := body.get("parent")) is not None:
         before = Snapshot.from_data(body["snapshot"])
         return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
