@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from statemachine.host.machine import Machine as Machine
+    from statemachine.host.machine import load as load
     from statemachine.host.runtime import Runtime as Runtime
     from statemachine.host.view import RunView as RunView
     from statemachine.machine.call import Call as Call
     from statemachine.machine.call import Reply as Reply
     from statemachine.machine.call import ToolFailure as ToolFailure
-    from statemachine.machine.load import load as load
     from statemachine.machine.python import Backoff as Backoff
     from statemachine.machine.python import Final as Final
     from statemachine.machine.python import Limits as Limits
     from statemachine.machine.python import Owner as Owner
     from statemachine.machine.python import Retry as Retry
     from statemachine.machine.python import To as To
+    from statemachine.repl.debugger import Debugger as Debugger
 
 _PLACES = {
     "Backoff": "machine.python",
     "Call": "machine.call",
+    "Debugger": "repl.debugger",
     "Final": "machine.python",
     "Limits": "machine.python",
     "Machine": "host.machine",
@@ -32,7 +34,7 @@ _PLACES = {
     "Runtime": "host.runtime",
     "To": "machine.python",
     "ToolFailure": "machine.call",
-    "load": "machine.load",
+    "load": "host.machine",
 }
 __all__ = list(_PLACES)
 

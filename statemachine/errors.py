@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -152,6 +153,17 @@ class EventRefused(StateMachineError):
     """The run's current state does not take the event, or no guard lets it pass."""
 
 
+class WritesRepeated(StateMachineError):
+    """A fork may make writes again that its parent made; ``writes`` names them, ``question`` tells of them."""
+
+    def __init__(self, run: str, seq: int, writes: Sequence[str]) -> None:
+        self.writes = tuple(writes)
+        count = f"{len(writes)} writes" if len(writes) > 1 else "a write"
+        shown = ", ".join(writes[:5]) + (", …" if writes[5:] else "")
+        self.question = f"run {run} made {count} after record {seq} that a fork may make again: {shown}."
+        super().__init__(f"{self.question} Fork with --repeat-writes if that is what you want.")
+
+
 class UnknownRun(StateMachineError):
     """No stored run has this id, or more than one begins with it."""
 
@@ -166,6 +178,20 @@ class LeaseLost(StateMachineError):
 
 class StoreUnusable(StateMachineError):
     """The store cannot be opened, read or written, or is newer than this code."""
+
+
+class DiskFailed(StoreUnusable):
+    """The disk is full or fails: nothing of the step was stored, and the run goes on where it was when it works."""
+
+
+def disk_refused(error: OSError, message: str) -> StoreUnusable:
+    """Return the error for what the operating system refused: DiskFailed if the disk is full or fails."""
+    failed = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    return (DiskFailed if failed else StoreUnusable)(message)
+
+
+class NotReplayable(StateMachineError):
+    """A journal cannot be replayed, because something that decided is gone; the message names it."""
 
 
 class OutputUnwritable(StateMachineError):

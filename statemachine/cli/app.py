@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 
 import typer
 
-from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, migrate
+from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, migrate, repl, replay
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -38,10 +39,13 @@ for command in (
     drive.undo,
     drive.resolve,
     migrate.migrate,
+    repl.repl,
+    repl.fork,
     look.runs,
     look.status,
     look.explain,
     look.journal,
+    replay.replay,
     doctor.doctor,
 ):
     app.command()(command)
@@ -63,6 +67,16 @@ def main() -> None:
         # Whoever reads us has gone, as `head` does; Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout().fileno())
         sys.exit(141)
+    except OSError as error:
+        # Whatever it was that could not be written; what is in the store is whole.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"statemachine: {where}{error.strerror}; make room, then go on with: statemachine resume --all",
+            file=sys.stderr,
+        )
+        sys.exit(4)
 
 
 def _report(error: StateMachineError) -> None:

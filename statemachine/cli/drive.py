@@ -73,7 +73,7 @@ def run(
         )
     stdout()
     definition = load(file)
-    given = _inputs(definition, inputs or [])
+    given = given_inputs(definition, inputs or [])
     if times is None and lines is None and not detach:
         drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
     if lines is not None:
@@ -120,11 +120,13 @@ def send(
 
     Example: statemachine send 3f2a answered text="restart it" by=ann
     """
+    from statemachine.host.given import read_as
+
     stdout()
     given = dict(_pair(text) for text in payload or [])
 
     async def sending(runtime: Runtime) -> RunView:
-        return await runtime.send(run, event, _read_as(runtime.payload_types(run, event), given), by=user())
+        return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=user())
 
     drive(db, as_json, sending)
 
@@ -142,11 +144,13 @@ def amend(
 
     Example: statemachine amend 3f2a vendor=ACME
     """
+    from statemachine.host.given import read_as
+
     stdout()
     given = dict(_pair(text) for text in values)
 
     async def amending(runtime: Runtime) -> RunView:
-        return await runtime.amend(run, _read_as(runtime.input_types(run), given), by=user())
+        return await runtime.amend(run, read_as(runtime.input_types(run), given), by=user())
 
     drive(db, as_json, amending)
 
@@ -309,8 +313,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
+def given_inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
     """Return the inputs given on the command line, each read as its field's type."""
+    from statemachine.host.given import read_as
+
     given: dict[str, Any] = {}
     plain: dict[str, str] = {}
     for text in texts:
@@ -319,7 +325,7 @@ def _inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
         else:
             name, value = _pair(text)
             plain[name] = value
-    return given | _read_as(definition.types, plain)
+    return given | read_as(definition.types, plain)
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -332,18 +338,3 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InvalidInput(f"{path} holds no JSON object")
     return data
-
-
-def _read_as(types_: Any, plain: dict[str, str]) -> dict[str, Any]:
-    """Return text values as what their types want: text as it is, anything else as JSON if it is some."""
-    from statemachine.machine import types
-
-    def read(name: str, value: str) -> Any:
-        if name not in types_ or types.kind(types_[name]) == "str":
-            return value
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-
-    return {name: read(name, value) for name, value in plain.items()}

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, stdout, when
+from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, say_json_line, stdout, when
 
 if TYPE_CHECKING:
     from statemachine.host.explain import CallAccount
     from statemachine.host.facts import Fact
+    from statemachine.journal import Record
     from statemachine.store import Store
+
+_POLL = 0.25
+"""Seconds between two looks at a run that is followed."""
 
 
 class Status(StrEnum):
@@ -28,7 +33,8 @@ class Status(StrEnum):
     cancelled = "cancelled"
 
 
-def _store(db: str | None) -> Store:
+def open_store(db: str | None) -> Store:
+    """Open the store that a command is about; looking never makes one."""
     from statemachine.host.runtime import default_db
     from statemachine.store import Store
 
@@ -54,7 +60,7 @@ def runs(
 
     from statemachine.host.migrating import newest
 
-    with _store(db) as store:
+    with open_store(db) as store:
         found = store.runs(status.value if status else None, machine, None if old else limit)
         latest = newest(store)
         outdated = {row.id for row in found if row.finished is None and latest[row.name] != row.machine}
@@ -100,7 +106,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     from statemachine.host.view import path_of, restore, view_of
 
     now = time.time()
-    with _store(db) as store:
+    with open_store(db) as store:
         stored = store.load(store.find(run))
         snapshot = restore(store, stored)
         view = view_of(stored, snapshot)
@@ -127,6 +133,8 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
             [lasting((view.finished or now) - view.started), *(f"{n:g} {u}" for u, n in view.cost.items())]
         ),
         "driven by": view.owner or "",
+        "edited": f"{', '.join(view.edited)} (by hand)" if view.edited else "",
+        "forked": f"off {view.parent}" if view.parent else "",
         "path": _folded(path),
         "output": json.dumps(view.output, ensure_ascii=False) if view.output else "",
     }
@@ -156,7 +164,7 @@ def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
     """
     from statemachine.host.explain import explain as account
 
-    with _store(db) as store:
+    with open_store(db) as store:
         told = account(store, run)
     if as_json:
         say_json(told.as_data())
@@ -201,7 +209,17 @@ def _list(title: str, calls: list[CallAccount], none: str) -> None:
 def _call(pending: Any) -> str:
     if pending is None:
         return ""
-    phases = {"sent": "sent", "backoff": "to be made again", "probe": "in doubt", "doubt": "in doubt"}
+    if pending["phase"] == "approval":
+        granted = f", approved by {', '.join(pending['granted'])}" if pending["granted"] else ""
+        request = pending["request"]
+        return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
+    phases = {
+        "held": "held by a stop",
+        "sent": "sent",
+        "backoff": "to be made again",
+        "probe": "in doubt",
+        "doubt": "in doubt",
+    }
     given = json.dumps(pending["input"], ensure_ascii=False)
     shown = given if len(given) <= 200 else f"{given[:200]}…"
     return f"{pending['tool']} (key {pending['key']}, try {pending['attempt']}, {phases[pending['phase']]}): {shown}"
@@ -214,39 +232,31 @@ def _folded(path: list[str], most: int = 30) -> str:
 def journal(
     run: RunId,
     after: Annotated[int, typer.Option(min=0, help="Only records after this sequence number.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay until the run has ended, and tell what happens as it does.")
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check the hash chain as well.")] = False,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
     """Tell what happened to a run, record by record; with --json one JSON object a line.
 
-    Example: statemachine journal 3f2a
+    Example: statemachine journal 3f2a --follow
     """
+    from dataclasses import asdict
+
     from statemachine.errors import StoreUnusable
     from statemachine.host.pinned import first_digest
     from statemachine.journal import decode, tell
     from statemachine.journal import verify as first_bad
 
-    with _store(db) as store:
+    with open_store(db) as store:
         name = store.find(run)
         started = store.load(name).started
-        for record in store.records(name, after):
+        for record in _followed(store, name, after) if follow else store.records(name, after):
             body: Any = decode(record.body, store.blob)
             if as_json:
-                say(
-                    json.dumps(
-                        {
-                            "run": name,
-                            "seq": record.seq,
-                            "at": record.at,
-                            "kind": record.kind,
-                            "body": body,
-                            "prev": record.prev,
-                            "hash": record.hash,
-                        },
-                        ensure_ascii=False,
-                    )
-                )
+                say_json_line({**asdict(record), "body": body})
             else:
                 say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
         if verify:
@@ -257,3 +267,16 @@ def journal(
                 )
             if not as_json:
                 say("the chain of hashes is whole")
+
+
+def _followed(store: Store, run: str, after: int) -> Iterator[Record]:
+    """Yield a run's records as they come, until it has ended; waiting costs one look at an index each time."""
+    while True:
+        # Looked at before its records are read: of a run that has ended by now, none comes later.
+        ended = store.load(run).finished is not None
+        for record in store.records(run, after):
+            after = record.seq
+            yield record
+        if ended:
+            return
+        time.sleep(_POLL)

@@ -12,7 +12,7 @@ from statemachine.cli.terminal import lasting, say, stdout
 
 if TYPE_CHECKING:
     from statemachine.host.driver import Observer
-    from statemachine.kernel import Snapshot, Step
+    from statemachine.kernel import Step
     from statemachine.machine.definition import Definition
 
 _SHOWN = 12
@@ -30,39 +30,18 @@ def progress(*, quiet: bool) -> Iterator[Observer | None]:
         yield _print
 
 
-def _arrow(definition: Definition, made: Step) -> str:
-    receipt, after = made.receipt, made.snapshot
-    target = receipt.target or after.state
-    most = definition.declaration.states[target].attempts
-    attempt = f" ({after.attempts.get(target, 0)}/{most})" if most else ""
-    why = f" [{receipt.instead}]" if receipt.instead else ""
-    if receipt.event == "start":
-        return f"{target}{attempt}"
-    return f"{receipt.state} --{receipt.event}--> {target}{attempt}{why}"
-
-
 def _print(definition: Definition, made: Step, now: float) -> None:
+    from statemachine.host.wording import arrow, doing
+
     after = made.snapshot
     if made.receipt.event == "start":
         declared = definition.declaration
         say(f"run {after.run}: {declared.machine} {declared.version} sha256:{definition.digest[:12]}")
     elapsed = lasting(now - after.started)
     if made.receipt.target is not None:
-        say(f"{elapsed:>8}  {_arrow(definition, made)}")
+        say(f"{elapsed:>8}  {arrow(definition, made)}")
     elif made.receipt.verdict == "retry":
         say(f"{elapsed:>8}  {after.state}: {doing(definition, after)}")
-
-
-def doing(definition: Definition, snapshot: Snapshot) -> str:
-    """Return what a run does now, in a few words."""
-    from statemachine.kernel import PendingCall, waiting_for
-
-    call = snapshot.pending
-    if isinstance(call, PendingCall) and call.phase in ("sent", "probe"):
-        again = f", try {call.attempt}" if call.attempt > 1 else ""
-        return f"calling {call.tool}{again}"
-    waits = waiting_for(definition, snapshot)
-    return f"waiting for {waits}" if waits else snapshot.status
 
 
 def _live() -> Iterator[Observer]:
@@ -71,6 +50,8 @@ def _live() -> Iterator[Observer]:
     from rich.spinner import Spinner
     from rich.table import Table
     from rich.text import Text
+
+    from statemachine.host.wording import arrow, doing
 
     console = Console(file=stdout())
     steps: list[tuple[Definition, Step, float]] = []
@@ -86,7 +67,7 @@ def _live() -> Iterator[Observer]:
         if len(moved) > _SHOWN:
             table.add_row("", Text(f"… {after.steps - _SHOWN} earlier transitions", style="dim"))
         for _, made, now in moved[-_SHOWN:]:
-            table.add_row(Text(lasting(now - after.started), style="dim"), _arrow(definition, made))
+            table.add_row(Text(lasting(now - after.started), style="dim"), arrow(definition, made))
         if not after.finished:
             elapsed = lasting(time.time() - after.started)
             most = (

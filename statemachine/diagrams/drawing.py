@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from statemachine.machine.duration import spell
 from statemachine.machine.model import Backoff, Declaration, PythonGuard, State, Tool, Transition
@@ -15,6 +15,21 @@ NodeRole = Literal["call", "write", "irreversible", "wait", "choice", "event", "
 ArrowRole = Literal["step", "failure", "timeout", "exhausted"]
 """Why a transition is taken: an ordinary event, a failed call or limit, time, or too many entries."""
 
+Tone = Literal["plain", "pale", "taken", "failed", "added", "removed", "changed"]
+"""What a picture of a run or of a difference says of a thing: ``pale`` where that is nothing."""
+
+
+class Note(NamedTuple):
+    """A line of text that a run or a difference adds.
+
+    Attributes:
+        text: The line.
+        tone: What it is about.
+    """
+
+    text: str
+    tone: Tone
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -24,11 +39,21 @@ class Node:
         name: Its declared name.
         role: What it does.
         facts: What it calls, waits for and is limited by, a line each.
+        attempts: How often it may be entered, if that is limited.
+        tone: What a run or a difference says of it.
+        badge: What stands before its name: ``+``, ``-`` or ``~`` in a difference.
+        notes: Further lines.
+        share: Which part of a run's time went here, from 0 to 1; None where no run is drawn.
     """
 
     name: str
     role: NodeRole
     facts: tuple[str, ...]
+    attempts: int | None = None
+    tone: Tone = "plain"
+    badge: str = ""
+    notes: tuple[Note, ...] = ()
+    share: float | None = None
 
     @property
     def label(self) -> str:
@@ -53,6 +78,9 @@ class Arrow:
         resets: The states whose attempts it sets to zero.
         loop: Whether it lies on a cycle.
         main: Whether it lies on the walk once round a loop.
+        tone: What a run or a difference says of it.
+        badge: Its turns in a run's path; ``+``, ``-`` or ``~`` in a difference.
+        notes: Further lines.
     """
 
     source: str | None
@@ -66,13 +94,23 @@ class Arrow:
     resets: tuple[str, ...] = ()
     loop: bool = False
     main: bool = False
+    tone: Tone = "plain"
+    badge: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
-        """The whole transition in one line, without its ends."""
+        """The whole transition in one line, without its ends and its badge."""
         parts = [f"{self.order}." if self.order else "", self.label, f"[{self.guard}]" if self.guard else ""]
         parts.append(f"resets {', '.join(self.resets)}" if self.resets else "")
+        parts.append(f"({'; '.join(self.notes)})" if self.notes else "")
         return " ".join(p for p in parts if p)
+
+    @property
+    def told(self) -> str:
+        """The same after its badge: ``+ done``, ``2, 7: done``."""
+        between = " " if self.tone in ("added", "removed", "changed") else ": "
+        return f"{self.badge}{between}{self.text}" if self.badge else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +140,8 @@ class Drawing:
         nodes: The states in declared order.
         arrows: The transitions in declared order, those of the machine last.
         loops: The groups of states that lie on common cycles, in declared order.
+        here: The state that a run is in, or ended in.
+        notes: Lines below the title: how the run stands, or what differs in no state or transition.
     """
 
     name: str
@@ -112,6 +152,8 @@ class Drawing:
     nodes: tuple[Node, ...]
     arrows: tuple[Arrow, ...]
     loops: tuple[Loop, ...]
+    here: str | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def draw(declaration: Declaration) -> Drawing:
@@ -137,7 +179,7 @@ def draw(declaration: Declaration) -> Drawing:
 
 def _node(name: str, state: State, declaration: Declaration) -> Node:
     tool = declaration.tools.get(state.do) if state.do else None
-    return Node(name, _node_role(state, tool), tuple(_facts(state, tool)))
+    return Node(name, _node_role(state, tool), tuple(_facts(state, tool)), state.attempts)
 
 
 def _node_role(state: State, tool: Tool | None) -> NodeRole:

@@ -43,7 +43,10 @@ def lines(drawing: Drawing) -> tuple[Line, ...]:
     together: dict[tuple[str, str, str], list[Arrow]] = {}
     for arrow in drawing.arrows:
         apart = arrow.role in ("timeout", "exhausted") and arrow.source != arrow.target
-        family = arrow.role if apart else ""
+        family: str = arrow.role if apart else ""
+        # What was added, removed or changed is a line of its own, or it would colour what was not.
+        if arrow.tone in ("added", "removed", "changed") and arrow.source != arrow.target:
+            family = arrow.tone
         together.setdefault((arrow.source or ANY, arrow.target, family), []).append(arrow)
     heads = _heads(drawing, list(together))
     parts = [

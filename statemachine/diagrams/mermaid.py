@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from statemachine.diagrams.drawing import Arrow, Drawing
+from statemachine.diagrams.drawing import Arrow, Drawing, Tone
 
 _CLASSES = {
     "write": "fill:#fffbeb,stroke:#b45309",
@@ -14,6 +14,15 @@ _CLASSES = {
     "failed": "fill:#fee2e2,stroke:#b91c1c",
     "loop": "stroke:#2563eb,stroke-width:2px",
 }
+_TONES: dict[Tone, str] = {
+    "pale": "fill:#ffffff,stroke:#cbd5e1,color:#7f8ea3",
+    "taken": "stroke:#2563eb,stroke-width:2px",
+    "failed": "stroke:#b91c1c,stroke-width:2px",
+    "added": "fill:#f0fdf4,stroke:#15803d,stroke-width:2px",
+    "removed": "fill:#fef2f2,stroke:#b91c1c,stroke-dasharray:4",
+    "changed": "fill:#fffbeb,stroke:#b45309,stroke-width:2px",
+}
+_HERE = "stroke-width:4px"
 # What Mermaid's grammar gives a meaning somewhere in a label; the rest, letters of any script too, is plain.
 _SPECIAL = re.compile(r"[#;:<>&\"'`%{}\\$]|--")
 
@@ -31,10 +40,12 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     ids[None] = "any"
     yield "stateDiagram-v2"
     yield f"    %% {drawing.name} {drawing.version} {drawing.size}"
+    for note in drawing.notes:
+        yield f"    %% {note.text}"
     yield "    direction TB"
     for node in drawing.nodes:
-        yield f'    state "{_escaped(node.label)}" as {ids[node.name]}'
-        for fact in node.facts:
+        yield f'    state "{_escaped(f"{node.badge} {node.label}".strip())}" as {ids[node.name]}'
+        for fact in (*node.facts, *(note.text for note in node.notes)):
             yield f"    {ids[node.name]} : {_escaped(fact)}"
     yield f"    [*] --> {ids[drawing.initial]}"
     if any(arrow.source is None for arrow in drawing.arrows):
@@ -45,19 +56,25 @@ def _lines(drawing: Drawing) -> Iterator[str]:
         if node.role in ("succeeded", "failed"):
             yield f"    {ids[node.name]} --> [*]"
     looped = {name for loop in drawing.loops for name in loop.states}
+    looks = {**_CLASSES, "here": _HERE} | {f"tone_{tone}": look for tone, look in _TONES.items()}
     groups: dict[str, list[str]] = {}
     for node in drawing.nodes:
         role: str = "loop" if node.role not in _CLASSES and node.name in looped else node.role
-        if role in _CLASSES:
+        ended = node.name == drawing.here and node.role in ("succeeded", "failed")
+        role = f"tone_{node.tone}" if node.tone != "plain" and not ended else role
+        if role in looks:
             groups.setdefault(role, []).append(ids[node.name])
+    if drawing.here is not None:
+        groups["here"] = [ids[drawing.here]]
     for role, members in groups.items():
-        yield f"    classDef {role} {_CLASSES[role]}"
+        # Of two classes the one that is defined last wins, so the run's place comes after all others.
+        yield f"    classDef {role} {looks[role]}"
         yield f"    class {','.join(members)} {role}"
 
 
 def _text(arrow: Arrow) -> str:
     # Mermaid cannot colour a line, so the walk round the loop is marked in its text.
-    return f"{arrow.text} ↻" if arrow.main else arrow.text
+    return f"{arrow.told} ↻" if arrow.main and arrow.tone == "plain" else arrow.told
 
 
 def _escaped(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from statemachine.clock import Clock
+from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
@@ -35,7 +36,7 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Commit, Posted, Store
-from statemachine.tools import invoke
+from statemachine.tools import Invocation, invoke
 
 _DEMANDS = ("cancelled", UNDO)
 """What a person may demand of a run in any state."""
@@ -77,6 +78,22 @@ class Services(Protocol):
         ...
 
 
+def make_folder(folder: Path, definition: Definition, tool: str) -> None:
+    """Make a run's folder if a tool is told of it: before the call is intended, so that a full disk leaves nothing in doubt.
+
+    Raises:
+        StoreUnusable: It cannot be made.
+    """
+    if definition.signatures[tool].call_parameter is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = (
+                f"{folder} cannot be made: {error.strerror}; make room, or its folder writable, then resume"
+            )
+            raise disk_refused(error, told) from error
+
+
 class Driver:
     """Drives one run that this process owns.
 
@@ -110,42 +127,53 @@ class Driver:
         self.patience = patience
         self.held_until = 0.0
         """Until when the lease surely lasts, in seconds since the epoch; its runtime says so."""
-        self.call: asyncio.Task[Outcome] | None = None
+        self.call: Invocation | None = None
         self._looked = float("-inf")
-        self._woken = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._folder = services.folder_of(snapshot.run)
         self._ledger: Ledger | None = None
 
     def wake(self) -> None:
         """Look at once whether there is something to do: a stop, or an event in the inbox."""
         self._looked = float("-inf")
-        self._woken.set()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        self._woken = True
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     async def drive(self) -> Snapshot:
         """Drive until the run ends, waits for something that only others can give, or the host stops."""
         try:
             while not self.snapshot.finished:
-                event, handled = await self._next()
+                event, handled = await self.next_event()
                 if event is None:
                     break
-                await self.take(step(self.definition, self.snapshot, event, self._now()), handled)
+                await self.take(step(self.definition, self.snapshot, event, self.now()), handled)
         finally:
-            await self._drop_call()
+            if self._alarm is not None:
+                self._alarm.cancel()
+            await self.drop_call()
         return self.snapshot
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return the time, never before the run's last move."""
         # A clock that was set back must not make a record older than the one before it.
         return max(self.services.clock.now(), self.snapshot.entered)
 
-    async def _next(self) -> tuple[Event | None, tuple[int, ...]]:
+    async def next_event(self) -> tuple[Event | None, tuple[int, ...]]:
         """Return the next event and the inbox ids that it handles; no event when the drive is over."""
         while True:
-            self._woken.clear()
+            self._woken = False
             if self.call is not None and self.call.done():
                 return self._outcome(), ()
             posted = self._deliverable()
             if posted is not None:
                 return posted
-            now = self._now()
+            now = self.now()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
                 return self._timed(timed[1], now), ()
@@ -204,9 +232,20 @@ class Driver:
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the call, or to be woken; never longer than until the next look into the inbox."""
         # A wall clock may jump: waking up early is harmless, sleeping through a due time is not.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL if seconds is None else max(0.0, min(seconds, _POLL))):
-                await self._woken.wait()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (_POLL if seconds is None else max(0.0, min(seconds, _POLL)))
+        # Setting an alarm costs more than the rest of a short wait, so one that goes off in time is kept.
+        if self._alarm is None or self._alarm.when() > until:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = loop.call_at(until, self._wake_up)
+        if not self._woken:
+            self._sleep = loop.create_future()
+            await self._sleep
+
+    def _wake_up(self) -> None:
+        self._alarm = None
+        self._rouse()
 
     def has_mail(self) -> bool:
         """Return whether the run, where it stopped, can take an event that was posted to it."""
@@ -233,7 +272,7 @@ class Driver:
                 key = pending.key if isinstance(pending, PendingCall) else ""
                 yield Event(LIFTED, key=key), (message.id,)
             elif message.event == DECIDED:
-                machine, now = self.definition.declaration.machine, self._now()
+                machine, now = self.definition.declaration.machine, self.now()
                 yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
             elif self.snapshot.rollback is not None:
                 continue
@@ -255,6 +294,8 @@ class Driver:
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
         now = made.at
+        if made.call is not None:
+            make_folder(self._folder, self.definition, made.call.tool)
         if made.entries or handled:
             commit = sealed(
                 self.definition,
@@ -276,17 +317,20 @@ class Driver:
             # More may lie in the inbox, and the state that now is may take it.
             self._looked = float("-inf") if handled else self._looked
         if not isinstance(self.snapshot.pending, PendingCall) or self.snapshot.pending.phase != "sent":
-            await self._drop_call()
+            await self.drop_call()
         if self.services.observer is not None:
             self.services.observer(self.definition, made, now)
         if made.call is not None:
-            await self._drop_call()
+            await self.drop_call()
             self.begin(made.call)
+        else:
+            # Steps that wait for nothing must not keep the loop from all else, such as being asked to stop.
+            await asyncio.sleep(0)
 
     def begin(self, call: PendingCall) -> None:
         """Make a call whose intent is committed."""
-        self.call = asyncio.create_task(self._make(call))
-        self.call.add_done_callback(lambda _: self._woken.set())
+        tool = self.definition.declaration.tools[call.tool]
+        self.call = Invocation(tool, partial(self._make, call), self._rouse)
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
@@ -294,25 +338,33 @@ class Driver:
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:
-        folder = self.services.folder_of(self.snapshot.run)
-        if self.definition.signatures[tool].call_parameter is not None:
-            folder.mkdir(parents=True, exist_ok=True)
         timeout = self.definition.declaration.tools[tool].timeout
         return Call(
-            call.key, self.snapshot.run, call.seq, call.attempt, self.services.clock.now() + timeout, folder
+            call.key,
+            self.snapshot.run,
+            call.seq,
+            call.attempt,
+            self.services.clock.now() + timeout,
+            self._folder,
         )
 
     async def _probe(self, call: PendingCall) -> Event:
         """Ask the world whether a call happened; no clear answer leaves the decision to a person."""
         probe = self.definition.declaration.tools[call.tool].probe
         assert probe is not None
-        outcome = await invoke(self.definition, probe, {"key": call.key}, self._call(call, probe))
+        make_folder(self._folder, self.definition, probe)
+        given, about = {"key": call.key}, self._call(call, probe)
+        contract = self.definition.declaration.tools[probe]
+        self.call = Invocation(contract, partial(invoke, self.definition, probe, given, about), self._rouse)
+        while not self.call.done():
+            self._woken = False
+            await self._wait(None)
+        outcome, self.call = self.call.result(), None
         happened = outcome.output if outcome.kind == "success" else None
         return Event(RESOLVE, {"happened": happened}, key=call.key, by=f"probe {probe}")
 
-    async def _drop_call(self) -> None:
-        if self.call is not None:
-            self.call.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.call
-            self.call = None
+    async def drop_call(self) -> None:
+        """Stop waiting for the call that is under way, if one is."""
+        call, self.call = self.call, None
+        if call is not None:
+            await call.drop()

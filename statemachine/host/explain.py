@@ -10,7 +10,7 @@ from typing import Any, Literal
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.host.view import restore
 from statemachine.journal import decode, tell
-from statemachine.kernel import PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot
 from statemachine.machine.definition import STALE, UNDO
 from statemachine.machine.model import Declaration
 from statemachine.store import Store, StoredRun
@@ -226,6 +226,9 @@ def _advise(stored: StoredRun, snapshot: Snapshot, calls: tuple[CallAccount, ...
         undo = next((" | --undo" for c in calls if c.key == pending.key and c.undo and c.undoes is None), "")
         return "escalate", why, f"statemachine resolve {run} --happened | --not-happened{undo}"
     if stored.finished is None:
+        if isinstance(pending, PendingApproval):
+            why = f"{pending.tool} is not called before somebody approves it (request {pending.request})"
+            return "escalate", why, f"statemachine approvals show {pending.request}"
         if stored.status == "waiting" and pending is None:
             event = (stored.waiting or "").removeprefix("event ").split(" ")[0]
             return "escalate", f"it waits for {stored.waiting}", f"statemachine send {run} {event}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,3 +121,17 @@ def refusal(definition: Definition, state: str, event: str, receipt: Receipt) ->
         for c in receipt.candidates
     )
     return f"{state} refuses `{event}` now: {guards}"
+
+
+def read_as(declared: Mapping[str, Any], plain: Mapping[str, str]) -> dict[str, Any]:
+    """Return text values as what their types want: text as it is, anything else as JSON if it is some."""
+
+    def read(name: str, value: str) -> Any:
+        if name not in declared or types.kind(declared[name]) == "str":
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+
+    return {name: read(name, value) for name, value in plain.items()}

@@ -7,11 +7,13 @@ import logging
 from functools import lru_cache
 from pathlib import Path
 
+from statemachine.errors import InvalidReference, NotReplayable
 from statemachine.kernel import Snapshot
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
 from statemachine.machine.references import Folder
 from statemachine.machine.resolve import nowhere, resolve
+from statemachine.machine.unloaded import resolve_unloaded
 from statemachine.store import Store, StoredMachine
 
 VERSION_OF = {"run_started": "digest", "migrated": "to"}
@@ -21,7 +23,8 @@ VERSION_OF = {"run_started": "digest", "migrated": "to"}
 def pin(definition: Definition) -> StoredMachine:
     """Return a machine as it is stored with its runs."""
     declared = definition.declaration
-    text = json.dumps(declared.as_data(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # In declared order, which pictures and listings follow; the digest does not depend on it.
+    text = json.dumps(declared.as_data(), separators=(",", ":"), ensure_ascii=False)
     return StoredMachine(
         definition.digest, declared.machine, declared.version, text, str(definition.folder.path)
     )
@@ -42,6 +45,29 @@ def first_digest(store: Store, run: str) -> str:
     """Return the digest of the machine that a run was started with, which its chain of hashes begins with."""
     (record,) = store.records(run, until=1)
     return str(json.loads(record.body)["digest"])
+
+
+def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) -> Definition:
+    """Return the machine with a digest for replay alone: no tool of it is loaded, nor can be called.
+
+    Args:
+        store: Where it is kept.
+        digest: Its digest.
+        parameters: Tools, each with the name of an input that it was called with.
+
+    Raises:
+        NotReplayable: It decides by Python functions that can no longer be loaded.
+        InvalidMachine: It cannot be typed without its tools.
+    """
+    stored = store.machine(digest)
+    assert stored is not None
+    try:
+        return _define_unloaded(stored, parameters)
+    except InvalidReference as error:
+        raise NotReplayable(
+            f"{stored.name} {stored.version} has guards that are Python functions, and they decide anew when a "
+            f"journal is replayed: {error}; put the file back into {stored.source}"
+        ) from None
 
 
 def declared(store: Store, digest: str) -> Declaration:
@@ -73,3 +99,9 @@ def _define(stored: StoredMachine) -> Definition:
         Folder(Path(stored.source)),
         nowhere(f"{stored.source} ({stored.name} {stored.version})"),
     )
+
+
+@lru_cache(maxsize=64)
+def _define_unloaded(stored: StoredMachine, parameters: frozenset[tuple[str, str]]) -> Definition:
+    declaration = Declaration.model_validate_json(stored.declaration)
+    return resolve_unloaded(declaration, Folder(Path(stored.source)), sorted(parameters))

@@ -29,7 +29,7 @@ from statemachine.errors import (
     UnknownEvent,
 )
 from statemachine.host.approving import POLICY, Desk
-from statemachine.host.driver import Driver, Observer
+from statemachine.host.driver import Driver, Observer, make_folder
 from statemachine.host.given import (
     absolute,
     checked_payload,
@@ -71,6 +71,11 @@ LEASE = 30.0
 
 DEFAULT_DB = ".statemachine/runs.db"
 _RUN = re.compile(r"[0-9a-f]{12}")
+
+
+def new_run() -> str:
+    """Return an id for a run."""
+    return secrets.token_hex(6)
 
 
 def default_db() -> str:
@@ -136,7 +141,9 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        # What failed first is what must be told; that the store cannot be closed well follows from it.
+        with contextlib.suppress(StoreUnusable) if error else contextlib.nullcontext():
+            await self.close()
 
     async def close(self) -> None:
         """Stop renewing leases and close the store."""
@@ -170,9 +177,11 @@ class Runtime:
             StoreUnusable: The store refused.
         """
         definition = definition_of(machine)
-        named, now = self._named(definition, inputs), self.clock.now()
-        made = start(definition, *named, now, self._noted(definition))
-        head = await self._begin(definition, made, self.owner)
+        now = self.clock.now()
+        made = start(definition, new_run(), absolute(definition, inputs or {}), now, self.noted(definition))
+        if made.call is not None:
+            make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
+        head = await self.begin(definition, made, self.owner)
         if self.observer is not None:
             self.observer(definition, made, made.at)
         driver = Driver(self, definition, made.snapshot, head, 1, follow=self.follow, patience=self.patience)
@@ -183,21 +192,18 @@ class Runtime:
     ) -> RunView:
         """Make a run that is pending until a worker, or :meth:`resume`, takes it; as :meth:`start` else."""
         definition = definition_of(machine)
-        named, now = self._named(definition, inputs), self.clock.now()
-        made = queue(definition, *named, now, self._noted(definition))
-        await self._begin(definition, made, None)
+        now = self.clock.now()
+        made = queue(definition, new_run(), absolute(definition, inputs or {}), now, self.noted(definition))
+        await self.begin(definition, made, None)
         return self._view(made.snapshot.run)
 
-    def _noted(self, definition: Definition) -> dict[str, Any]:
+    def noted(self, definition: Definition) -> dict[str, Any]:
         """Return what is written down of a run that begins: who starts it, its tools' code, what is proved of it."""
         noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
         return {name: value for name, value in noted.items() if value}
 
-    def _named(self, definition: Definition, inputs: Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
-        return secrets.token_hex(6), absolute(definition, inputs or {})
-
-    async def _begin(self, definition: Definition, made: Step, owner: str | None) -> str:
-        """Store a new run and return the hash of its last record."""
+    async def begin(self, definition: Definition, made: Step, owner: str | None) -> str:
+        """Store a run by its first step, for an owner or for nobody, and return the hash of its last record."""
         run = made.snapshot.run
         first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=made.at)
         until = None if owner is None else made.at + LEASE
@@ -215,7 +221,7 @@ class Runtime:
         run = self.store.find(run)
         stored = self.store.load(run)
         if stored.finished is not None:
-            return view_of(stored, restore(self.store, stored))
+            return view_of(stored, restore(self.store, stored), self._place)
         if run in self._drivers:
             raise RunOwned(f"run {run} is driven by this process already")
         pinned(self.store, stored.machine)  # before it is taken: what cannot be driven is left as it is
@@ -266,10 +272,8 @@ class Runtime:
     async def _drive(
         self, driver: Driver, leased: float, call: PendingCall | None = None, first: Event | None = None
     ) -> RunView:
-        if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renew())
-        run, driver.held_until = driver.snapshot.run, leased + LEASE
-        self._drivers[run] = driver
+        run = driver.snapshot.run
+        self.attach(driver, leased)
         try:
             if call is not None:
                 driver.begin(call)
@@ -279,19 +283,30 @@ class Runtime:
         except BaseException:
             # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
             with contextlib.suppress(StoreUnusable):
-                self.store.release(run, driver.epoch)
+                self.detach(driver)
             raise
-        finally:
-            del self._drivers[run]
+        self.detach(driver)
+        # Who posted an event before the release found the run owned, and left it to this driver.
+        if not self.stopping.is_set() and driver.has_mail():
+            with contextlib.suppress(RunOwned):
+                return await self.resume(run)
+        return self._view(run)
+
+    def attach(self, driver: Driver, leased: float) -> None:
+        """Keep up the lease of a run that was taken at a time, until :meth:`detach`."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+        driver.held_until = leased + LEASE
+        self._drivers[driver.snapshot.run] = driver
+
+    def detach(self, driver: Driver) -> None:
+        """Give a run back, and remove its folder if it has ended."""
+        run = driver.snapshot.run
+        del self._drivers[run]
         if driver.snapshot.finished:
             shutil.rmtree(self.folder_of(run), ignore_errors=True)
         else:
             self.store.release(run, driver.epoch)
-            # Who posted an event before the release found the run owned, and left it to this driver.
-            if not self.stopping.is_set() and driver.has_mail():
-                with contextlib.suppress(RunOwned):
-                    return await self.resume(run)
-        return self._view(run)
 
     # Talking to runs
 
@@ -458,12 +473,18 @@ class Runtime:
 
     def _view(self, run: str) -> RunView:
         stored = self.store.load(run)
-        return view_of(stored, restore(self.store, stored))
+        return view_of(stored, restore(self.store, stored), self._place)
 
     # What drivers need
 
     async def commit(self, commit: Commit | NewRun) -> None:
         """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
+        if isinstance(commit, Commit) and len(self._drivers) == 1 and not self._queue:
+            # Nothing else can become ready: to wait for the end of the turn would cost a third of a step.
+            (refused,) = self.store.commit([commit])
+            if refused is not None:
+                raise refused
+            return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.append((commit, future))

@@ -9,10 +9,10 @@ from statemachine.machine.definition import Definition
 from statemachine.store import Store
 
 
-def ledger_of(store: Store, definition: Definition, run: str) -> Ledger:
-    """Return the ledger of a run as its journal has it, read once through."""
+def ledger_of(store: Store, definition: Definition, run: str, until: int | None = None) -> Ledger:
+    """Return the ledger of a run as its journal has it, up to a record, read once through."""
     ledger = Ledger(definition)
-    for record in store.records(run):
+    for record in store.records(run, until=until):
         if record.kind in Ledger.KINDS or record.kind in VERSION_OF:
             body = decode(record.body, store.blob)
             assert isinstance(body, dict)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from statemachine.errors import StoreUnusable
 from statemachine.journal import decode
-from statemachine.kernel import PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot
 from statemachine.store import Store, StoredRun
 
 
@@ -34,9 +35,12 @@ class RunView:
         updated: When it last moved.
         finished: When it ended.
         owner: The process that drives it, if one does.
-        pending: The call that is under way or in doubt.
+        pending: The call that is under way, in doubt, held, or waits for approval.
         context: Its context.
         output: Its output, once it has ended.
+        db: The store that it lies in; empty when that is not known.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that it was forked off, ``run:seq``; empty for any other.
     """
 
     run: str
@@ -59,6 +63,9 @@ class RunView:
     pending: Mapping[str, Any] | None
     context: Mapping[str, Any]
     output: Mapping[str, Any]
+    edited: tuple[str, ...]
+    parent: str
+    db: str = field(default="", repr=False, compare=False)
 
     @property
     def outcome(self) -> str | None:
@@ -67,12 +74,24 @@ class RunView:
 
     def as_data(self) -> dict[str, Any]:
         """Return the view as plain data."""
-        data = {name: getattr(self, name) for name in RunView.__slots__ if name != "context"}
+        data = {name: getattr(self, name) for name in RunView.__slots__ if name not in ("context", "db")}
         return {"outcome": self.outcome, **data}
 
+    def _repr_svg_(self) -> str | None:
+        """Return the run's picture as of this moment, which notebooks show; None when its store is not known."""
+        from statemachine.diagrams import render_run
+        from statemachine.host.pinned import declared
+        from statemachine.host.trail import trail_of
 
-def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
-    """Return the view of a stored run."""
+        if not self.db:
+            return None
+        with Store.open(self.db, create=False) as store:
+            trail = trail_of(store, self.run, at=self.updated)
+            return render_run(declared(store, self.digest), trail, "svg").decode()
+
+
+def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
+    """Return the view of a run that is stored in ``db``."""
     pending = None
     if isinstance(snapshot.pending, PendingCall):
         call = snapshot.pending
@@ -84,6 +103,17 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
             "phase": call.phase,
             **({"undoes": call.undoes} if call.undoes is not None else {}),
             "due" if call.phase == "backoff" else "sent": call.due,
+        }
+    elif isinstance(snapshot.pending, PendingApproval):
+        asked = snapshot.pending
+        pending = {
+            "tool": asked.tool,
+            "input": dict(asked.input),
+            "phase": "approval",
+            "request": asked.request,
+            "granted": list(asked.granted),
+            "asked": asked.asked,
+            "expires": asked.expires,
         }
     return RunView(
         run=stored.id,
@@ -106,14 +136,26 @@ def view_of(stored: StoredRun, snapshot: Snapshot) -> RunView:
         pending=pending,
         context=dict(snapshot.context),
         output=dict(snapshot.output or {}),
+        edited=snapshot.edited,
+        parent=snapshot.parent,
+        db=db,
     )
 
 
 def restore(store: Store, stored: StoredRun) -> Snapshot:
-    """Return the snapshot of a stored run."""
+    """Return the snapshot of a stored run.
+
+    Raises:
+        StoreUnusable: It is of another machine than the run.
+    """
     data = decode(stored.snapshot, store.blob)
     assert isinstance(data, dict)
-    return Snapshot.from_data(data)
+    snapshot = Snapshot.from_data(data)
+    if snapshot.digest != stored.machine:
+        raise StoreUnusable(
+            f"{store.name} is damaged: run {stored.id} has a snapshot of another machine; restore a backup"
+        )
+    return snapshot
 
 
 def path_of(store: Store, run: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from statemachine.errors import LeaseLost, RunOwned
+from statemachine.errors import DiskFailed, LeaseLost, RunOwned
 from statemachine.host.owner import is_dead
 from statemachine.host.runtime import LEASE, Runtime
 from statemachine.host.view import RunView
@@ -93,6 +93,8 @@ class Worker:
             return await self.runtime.drive(run, epoch, leased)
         except (LeaseLost, RunOwned):
             return None  # another has it by now
+        except DiskFailed:
+            raise  # nor can any other run go on
         except Exception as error:  # one run that cannot go on must not hold up the others
             return run, error
 

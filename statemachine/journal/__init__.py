@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from statemachine.journal.encoding import BLOB_LIMIT, decode, encode
-from statemachine.journal.record import Record, canonical, genesis, seal, verify
+from statemachine.journal.record import Chain, Record, canonical, genesis, seal, verify
 from statemachine.journal.story import tell
 
-__all__ = ["BLOB_LIMIT", "Record", "canonical", "decode", "encode", "genesis", "seal", "tell", "verify"]
+__all__ = [
+    "BLOB_LIMIT",
+    "Chain",
+    "Record",
+    "canonical",
+    "decode",
+    "encode",
+    "genesis",
+    "seal",
+    "tell",
+    "verify",
+]

@@ -7,14 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+import orjson
+
 from statemachine.errors import InvalidValue
 
 #: Bytes of UTF-8 JSON above which a value is kept apart from the text that holds it.
 BLOB_LIMIT = 64 * 1024
 
 _text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+# Ten times as fast, and all that it does not do alike is told by the text or raises: then the above decides.
+_QUICK = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 # A value kept apart is written {"$blob": SHA-256}. Data with such a key of its own gets one more "$" on it.
 _REFERENCE = "$blob"
+_REFERENCE_BYTES = f'{_REFERENCE}"'.encode()
 _LOOKALIKE = re.compile(r"\$+blob")
 
 
@@ -29,8 +39,13 @@ def encode(value: object, limit: int = BLOB_LIMIT) -> tuple[str, dict[str, bytes
         InvalidValue: It holds what JSON cannot: another type, NaN or infinity, half a surrogate
             pair, a cycle, or it is nested too deep.
     """
+    if isinstance(value, Mapping):
+        value = dict(value)
+    quick = _quick(value, limit)
+    if quick is not None:
+        return quick, {}
     try:
-        text = _text(dict(value) if isinstance(value, Mapping) else value)
+        text = _text(value)
         if f'{_REFERENCE}"' in text:
             text = _text(json.loads(text, object_hook=_escaped))
         if len(text.encode()) <= limit:
@@ -40,6 +55,18 @@ def encode(value: object, limit: int = BLOB_LIMIT) -> tuple[str, dict[str, bytes
     except (TypeError, ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise InvalidValue(f"a value cannot be recorded as JSON: {reason}") from error
+
+
+def _quick(value: object, limit: int) -> str | None:
+    """Return the text of a value in which nothing is special; None when it must be looked at closely."""
+    try:
+        data = orjson.dumps(value, option=_QUICK)
+    except TypeError:
+        return None
+    # NaN and infinity, which are no JSON, become null too.
+    if len(data) > limit or b"null" in data or _REFERENCE_BYTES in data:
+        return None
+    return data.decode()
 
 
 def decode(text: str, fetch: Callable[[str], bytes]) -> object:

@@ -101,14 +101,33 @@ def verify(records: Iterable[Record], machine: str) -> Record | None:
         records: A run's records from its first; streamed, never held.
         machine: Digest of the machine that the run was started with.
     """
-    run, head = "", ""
-    for place, record in enumerate(records, start=1):
-        if place == 1 and isinstance(record.run, str):
-            run, head = record.run, genesis(record.run, machine)
-        if (record.run, record.seq, record.prev) != (run, place, head) or not _hashes(record):
-            return record
-        head = record.hash
-    return None
+    chain = Chain(machine)
+    return next((record for record in records if not chain.follows(record)), None)
+
+
+class Chain:
+    """A run's chain as it is read, a record at a time from the first.
+
+    Args:
+        machine: Digest of the machine that the run was started with.
+    """
+
+    __slots__ = ("_head", "_machine", "_place", "_run")
+
+    def __init__(self, machine: str) -> None:
+        self._machine, self._place, self._run, self._head = machine, 0, "", ""
+
+    def follows(self, record: Record) -> bool:
+        """Return whether the next record continues the chain; after one that does not, none does."""
+        self._place += 1
+        if self._place == 1 and isinstance(record.run, str):
+            self._run, self._head = record.run, genesis(record.run, self._machine)
+        place = (record.run, record.seq, record.prev)
+        if place != (self._run, self._place, self._head) or not _hashes(record):
+            self._head = ""
+            return False
+        self._head = record.hash
+        return True
 
 
 def _hashes(record: Record) -> bool:

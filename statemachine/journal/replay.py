@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from statemachine.errors import StateMachineError
@@ -12,6 +14,7 @@ from statemachine.kernel import (
     AGAIN,
     ANNOUNCED,
     DECIDED,
+    EDIT,
     FINISH,
     HELD,
     LIFTED,
@@ -27,6 +30,7 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
+    fork,
     queue,
     start,
     step,
@@ -38,6 +42,12 @@ from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
 """A journal record as replay reads it: its sequence number, time, kind and body."""
+
+Ahead = deque[Written]
+"""The next record, and the few after it."""
+
+_AHEAD = 3
+"""How many records tell what began a step: its first, and what that says only together with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +115,7 @@ def replay(
     """
     steps, snapshot = 0, None
     try:
-        for made in retrace(definition, run, records, versions):
+        for made in retrace(definition, run, records, versions=versions):
             steps, snapshot = steps + 1, made.snapshot
     except Deviates as error:
         return Conformance(steps, snapshot, error.deviation)
@@ -113,65 +123,125 @@ def replay(
 
 
 def retrace(
-    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    after: Snapshot | None = None,
+    ledger: Ledger | None = None,
+    versions: Versions | None = None,
 ) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
+
+    Args:
+        definition: The machine that the run is pinned to.
+        run: Id of the run.
+        records: Its records, from its first or from the one after ``after``; streamed, never held.
+        after: The run as it was at the end of a step; None begins with the run.
+        ledger: What the records up to ``after`` tell of the run's writes, if it rolls back later.
 
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    written, at, snapshot = list(records), 0, None
-    ledger = Ledger(definition)
-    while at < len(written):
-        made = _step(definition, run, snapshot, written, at, ledger, versions)
-        for offset, entry in enumerate(made.entries):
-            _compare(
-                made, entry, at + offset + 1, written[at + offset] if at + offset < len(written) else None
-            )
-        for kind, body in made.entries:
-            ledger.add(kind, body)
-        if made.entries[0][0] == MIGRATED and versions is not None:
+    return (made for _, made in moves(definition, run, records, after, ledger, versions))
+
+
+def moves(
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    after: Snapshot | None = None,
+    ledger: Ledger | None = None,
+    versions: Versions | None = None,
+) -> Iterator[tuple[Event | None, Step]]:
+    """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
+    snapshot = after
+    coming, ledger = iter(records), Ledger(definition) if ledger is None else ledger
+    ahead = deque(islice(coming, _AHEAD))
+    while ahead:
+        event, made = _step(definition, run, snapshot, ahead, ledger, versions)
+        seq = made.snapshot.seq - len(made.entries)
+        for entry in made.entries:
+            seq += 1
+            _compare(made, entry, seq, ahead.popleft() if ahead else None)
+            ahead.extend(islice(coming, 1))
+            ledger.add(*entry)
+        if made.snapshot.digest != definition.digest and versions is not None:
             definition = versions(made.snapshot.digest)
             ledger.migrate(definition)
-        yield made
-        at, snapshot = at + len(made.entries), made.snapshot
+        yield event, made
+        snapshot = made.snapshot
 
 
 def _step(
     definition: Definition,
     run: str,
     snapshot: Snapshot | None,
-    written: list[Written],
-    at: int,
+    ahead: Ahead,
     ledger: Ledger,
     versions: Versions | None,
-) -> Step:
-    """Return the step that begins with the record at a place."""
-    _, now, kind, body = written[at]
-    made = None
+) -> tuple[Event | None, Step]:
+    """Return the step that begins with the next record, and its event."""
+    _, now, kind, body = ahead[0]
+    event = made = None
     try:
         if snapshot is None:
-            begin = queue if body.get("queued") else start
-            noted = {name: value for name, value in body.items() if name not in STARTED}
-            made = begin(definition, run, body["inputs"], now, noted) if kind == "run_started" else None
+            made = _first(definition, run, now, body) if kind == "run_started" else None
         elif kind == MIGRATED and versions is not None:
-            made = move(definition, versions(body["to"]), snapshot, now, body["by"], body["code"]).step
-        elif (event := _event(snapshot, written, at, ledger)) is not None:
+            event = Event(MIGRATED, body, by=body["by"])
+            made = _migrated(definition, versions(body["to"]), snapshot, ahead[0])
+        elif (event := _event(snapshot, ahead, ledger)) is not None:
+            event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
+    except Deviates:
+        raise
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why)) from error
+        raise Deviates(Deviation(_next(snapshot), None, (kind, body), why)) from error
     if made is None or not made.entries:
         state = f"in {snapshot.state}" if snapshot else "before the run has started"
         why = f"nothing that can happen {state} begins with this {kind} record"
-        raise Deviates(Deviation(at + 1, None, (kind, body), why))
-    return made
+        raise Deviates(Deviation(_next(snapshot), None, (kind, body), why))
+    return event, made
 
 
-def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) -> Event | None:
-    """Return the event that made the record at a place: the first of its step."""
-    _, _, kind, body = written[at]
+def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
+    """Return the step that a run began with: started, queued, or forked off another one."""
+    if (parent := body.get("parent")) is not None:
+        before = Snapshot.from_data(body["snapshot"])
+        return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
+    begin = queue if body.get("queued") else start
+    noted = {name: value for name, value in body.items() if name not in STARTED}
+    return begin(definition, run, body["inputs"], now, noted)
+
+
+def _migrated(old: Definition, new: Definition, snapshot: Snapshot, written: Written) -> Step:
+    """Return the step that moved a run to another version.
+
+    Raises:
+        StateMachineError: It has no place there.
+    """
+    _, now, kind, body = written
+    found = move(old, new, snapshot, now, body["by"], body["code"])
+    if found.step is None:
+        why = f"the run has no place in version {new.declaration.version}: {'; '.join(found.problems)}"
+        raise Deviates(Deviation(snapshot.seq + 1, None, (kind, body), why))
+    return found.step
+
+
+def _held(ahead: Ahead) -> bool:
+    """Return whether the step that begins with the next record held the run before a call."""
+    moved = next((body for _, _, kind, body in islice(ahead, 3) if kind == "transition"), {})
+    return moved.get("held") is True
+
+
+def _next(snapshot: Snapshot | None) -> int:
+    return 1 if snapshot is None else snapshot.seq + 1
+
+
+def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
+    """Return the event that made the next record, the first of its step."""
+    _, _, kind, body = ahead[0]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
     if snapshot.rollback is not None and isinstance(pending, Immediate):
@@ -181,12 +251,14 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
             return Event(body["name"], body.get("payload", {}), by=body["by"])
         case "amended":
             return Event(AMENDED, body["values"], by=body["by"])
+        case "context_changed":
+            return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
             payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
-                payload["output"] = written[at + 1][3]["output"]
+                payload["output"] = ahead[1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
         case "approval_decided":
             return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
@@ -213,7 +285,10 @@ def _event(snapshot: Snapshot, written: list[Written], at: int, ledger: Ledger) 
 
 
 def _compare(made: Step, entry: tuple[str, Mapping[str, Any]], seq: int, found: Written | None) -> None:
-    kind, body = entry[0], _plain(entry[1])
+    kind, body = entry
+    if found is not None and found == (seq, made.at, kind, body):
+        return
+    body = _plain(body)
     if found is None:
         raise Deviates(Deviation(seq, (kind, body), None, f"the journal ends where a {kind} record belongs"))
     number, at, found_kind, found_body = found[0], found[1], found[2], _plain(found[3])

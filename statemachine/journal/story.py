@@ -24,6 +24,9 @@ def _short(value: Any, most: int = 160) -> str:
 
 
 def _started(body: Body) -> str:
+    if parent := body.get("parent"):
+        by = f" by {body['by']}" if body["by"] else ""
+        return f"forked off run {parent['run']} at its record {parent['seq']}{by}"
     by = f" by {body['by']}" if body.get("by") else ""
     begun = "queued" if body.get("queued") else "started"
     return f"{begun} {body['machine']} {body['version']}{by} with {_short(body['inputs'])}"
@@ -31,6 +34,8 @@ def _started(body: Body) -> str:
 
 def _event(body: Body) -> str:
     by = f" from {body['by']}" if body.get("by") else ""
+    if body["name"] == "call.intend":
+        return f"let go{by.replace('from', 'by')}{': ' + body['error'] if 'error' in body else ''}"
     carried = f" {_short(body['payload'])}" if body.get("payload") else ""
     return f"event {body['name']}{by}{carried}"
 
@@ -46,7 +51,8 @@ def _transition(body: Body) -> str:
         if "stale" in body
         else ""
     )
-    return f"{start}{guard}{instead}{stale}{attempt}"
+    held = ", held before its call" if body.get("held") else ""
+    return f"{start}{guard}{instead}{stale}{attempt}{held}"
 
 
 def _intended(body: Body) -> str:
@@ -57,7 +63,8 @@ def _intended(body: Body) -> str:
 
 def _finished_call(body: Body) -> str:
     if body["kind"] == "failure":
-        return f"call {body['key']} failed ({body['class']}): {_short(body['message'])}"
+        said = f" (pretended by {body['pretended']}; it was not made)" if "pretended" in body else ""
+        return f"call {body['key']} failed ({body['class']}){said}: {_short(body['message'])}"
     untrusted = "" if body.get("trusted", True) else " (not trusted: the run was amended meanwhile)"
     partly = f", not done: {', '.join(body['not_done'])}" if body["kind"] == "partial" else ""
     return f"call {body['key']} gave {_short(body['output'])}{partly}{untrusted}"
@@ -68,6 +75,11 @@ def _resolved(body: Body) -> str:
         return f"call {body['key']} in doubt: it is to be undone, says {body['by'] or 'somebody'}"
     verdict = {True: "it happened", False: "it did not happen", None: "no clear answer"}[body["happened"]]
     return f"call {body['key']} in doubt: {verdict}, says {body['by'] or 'somebody'}"
+
+
+def _edited(body: Body) -> str:
+    values = ", ".join(f"{name} = {_short(value)}" for name, value in body["values"].items())
+    return f"edited by hand{' by ' + body['by'] if body['by'] else ''}: {values}"
 
 
 def _requested(body: Body) -> str:
@@ -131,6 +143,7 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_finished": _finished_call,
     "call_in_doubt": lambda body: f"call {body['key']} is in doubt; asks {body['asks']}",
     "call_resolved": _resolved,
+    "context_changed": _edited,
     "approval_requested": _requested,
     "approval_announced": lambda body: (
         f"told of request {body['request']}: {', '.join(body['told']) or 'nobody'}"

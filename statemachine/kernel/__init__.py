@@ -1,12 +1,16 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
+from statemachine.kernel.byhand import checked_edit, fork
 from statemachine.kernel.due import due, waiting_for
 from statemachine.kernel.events import (
     AGAIN,
     ANNOUNCED,
     DECIDED,
+    EDIT,
     FINISH,
+    FORK,
     HELD,
+    INTEND,
     LIFTED,
     RECOVER,
     RELEASED,
@@ -35,8 +39,11 @@ __all__ = [
     "AGAIN",
     "ANNOUNCED",
     "DECIDED",
+    "EDIT",
     "FINISH",
+    "FORK",
     "HELD",
+    "INTEND",
     "LIFTED",
     "RECOVER",
     "RELEASED",
@@ -57,7 +64,9 @@ __all__ = [
     "Source",
     "Step",
     "Timer",
+    "checked_edit",
     "due",
+    "fork",
     "queue",
     "start",
     "step",

@@ -83,7 +83,7 @@ def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str
         "checked_by": list(dict.fromkeys(checks)),
         "facts": [
             {"field": name, "by": source.by, "at": source.at}
-            for name in dict.fromkeys(fields)
+            for name in sorted(set(fields))
             if (source := draft.sources.get(name)) is not None
         ],
         "attempts": dict(draft.attempts),

@@ -10,6 +10,7 @@ from typing import Any
 
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
+from statemachine.kernel.byhand import marked
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import caller_of, inputs_of, intend, send
 from statemachine.kernel.events import AGAIN, FINISH, HELD, LIFTED, NOTHING, RECOVER, RESOLVE, Event, Step
@@ -53,6 +54,8 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
 def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: bool = True) -> Step:
     body: dict[str, Any] = {"key": call.key, **outcome.as_data()}
     draft.add("call_finished", body)
+    if outcome.pretended:
+        draft.edited = marked(draft.edited, f"call {call.tool}")
     if outcome.cost:
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
     if call.refreshes is not None:

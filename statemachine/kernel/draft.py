@@ -27,6 +27,7 @@ class Draft:
         call: The call to make.
         target: The state that was entered.
         instead: Why that is not the target of the transition that was chosen.
+        hold: Whether the run is to be held before the call of the state that it enters.
         event: The event's payload and name, as guards read them.
         output: The output of the call that ended, as guards read it.
         candidates: The account of the transitions that were considered.
@@ -51,11 +52,13 @@ class Draft:
         "cost",
         "definition",
         "denied",
+        "edited",
         "entered",
         "entries",
         "error",
         "event",
         "failure",
+        "hold",
         "instead",
         "now",
         "outdated",
@@ -75,10 +78,11 @@ class Draft:
         "watched",
     )
 
-    def __init__(self, definition: Definition, before: Snapshot, now: float) -> None:
+    def __init__(self, definition: Definition, before: Snapshot, now: float, hold: bool = False) -> None:
         self.definition = definition
         self.before = before
         self.now = now
+        self.hold = hold
         self.entries: list[Entry] = []
         self.call: PendingCall | None = None
         self.target: str | None = None
@@ -112,6 +116,7 @@ class Draft:
         self.denied = before.denied
         self.reviews = before.reviews
         self.amended = before.amended
+        self.edited = before.edited
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -214,6 +219,8 @@ class Draft:
             self.rollback,
             self.denied,
             self.reviews,
+            self.edited,
+            before.parent,
             self.amended,
             before.code,
         )

@@ -9,7 +9,7 @@ from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.asking import ask, digest_of, forbidden, spoken
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.events import NOTHING, UNDO_NEXT
+from statemachine.kernel.events import INTEND, NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
@@ -59,6 +59,9 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
         _stuck(draft, stalled)
         return
     match state.kind:
+        case "call" if draft.hold:
+            body["held"] = True
+            draft.pending = Immediate(INTEND)
         case "call":
             intend(draft, body)
         case "wait":

@@ -43,6 +43,15 @@ UNDO_NEXT = "call.undo"
 START = "start"
 """The event that moves a run that was queued."""
 
+INTEND = "call.intend"
+"""The event that lets a run go on which is held before a call."""
+
+EDIT = "edited"
+"""The event with which an operator writes context fields by hand."""
+
+FORK = "fork"
+"""What a receipt names the first step of a run that was forked off another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -50,8 +59,9 @@ class Event:
 
     Attributes:
         name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
-            outside, ``amended``, ``undo``, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
-        payload: What it carries; for ``amended`` fields with their new values; for a resolution ``happened`` and, if it did, ``output``, or ``undo``; for
+            outside, ``amended``, ``undo``, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
+        payload: What it carries; for ``amended`` fields with their new values; for a resolution ``happened``
+            and, if it did, ``output``, or ``undo``; for
             UNDO_NEXT ``write``, the parts of a Written or None, and ``left``, how many calls of each tool
             stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.
@@ -61,6 +71,7 @@ class Event:
             call must wait all the same, and ``because`` why. For RELEASED ``hold`` and ``because``, for HELD
             ``because``, for ANNOUNCED ``told``.
         by: Who sent it, if a person or a program outside did.
+        hold: Whether the run is to be held, with nothing intended, before the call of the state that it enters.
     """
 
     name: str
@@ -68,6 +79,7 @@ class Event:
     outcome: Outcome | None = None
     key: str = ""
     by: str = ""
+    hold: bool = False
 
 
 class Step(NamedTuple):

@@ -112,7 +112,8 @@ class Immediate:
 
     Attributes:
         event: Its name: ``always``; of a call whose input could not be computed ``failed.guard``, and ``stale``
-            where it would have been too old.
+            where it would have been too old; INTEND when the run is held before the call of its state: nothing
+            is intended yet.
         fields: What is too old.
     """
 
@@ -170,6 +171,8 @@ class Snapshot(NamedTuple):
         rollback: The roll back that is under way.
         denied: Digests of the inputs that were denied, and how often each was asked for.
         reviews: Requests for which glass was broken, and at which nobody has looked since.
+        edited: What a person changed by hand: fields, and calls whose outcome was pretended.
+        parent: The record that the run was forked off, ``run:seq``; empty for any other.
         amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
     """
@@ -197,6 +200,8 @@ class Snapshot(NamedTuple):
     rollback: Rollback | None = None
     denied: Mapping[str, int] = _NOTHING
     reviews: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+    parent: str = ""
     amended: bool = False
     code: str = ""
 
@@ -206,7 +211,7 @@ class Snapshot(NamedTuple):
         return self.status in FINISHED
 
     def as_data(self) -> dict[str, Any]:
-        """Return the snapshot as plain JSON data."""
+        """Return the snapshot as plain JSON data, without what is None."""
         pending: dict[str, Any] | None = None
         match self.pending:
             case PendingCall() as call:
@@ -218,7 +223,7 @@ class Snapshot(NamedTuple):
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
             case Immediate(event, fields):
-                pending = {"kind": "immediate", "event": event, "fields": list(fields)}
+                pending = {"kind": "immediate", "event": event} | ({"fields": list(fields)} if fields else {})
         data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
@@ -240,6 +245,8 @@ class Snapshot(NamedTuple):
             "output": None if self.output is None else dict(self.output),
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
+            "edited": list(self.edited),
+            "parent": self.parent,
         }
         if self.denied:
             data["denied"] = dict(self.denied)
@@ -253,13 +260,13 @@ class Snapshot(NamedTuple):
             data["amended"] = True
         if self.code:
             data["code"] = self.code
-        return data
+        return _known(data)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
         """Return the snapshot that :meth:`as_data` gave."""
         pending: Pending = None
-        if data["pending"] is not None:
+        if data.get("pending") is not None:
             parts = dict(data["pending"])
             kinds = {
                 "call": PendingCall,
@@ -267,21 +274,26 @@ class Snapshot(NamedTuple):
                 "timer": Timer,
                 "immediate": Immediate,
             }
-            for listed in ("granted", "fields"):
-                if listed in parts:
-                    parts[listed] = tuple(parts[listed])
+            for several in ("granted", "fields"):
+                if several in parts:
+                    parts[several] = tuple(parts[several])
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(*parts) for name, parts in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
         if rollback is not None:
-            doubted = rollback["doubted"] and PendingCall(**rollback["doubted"])
+            doubted = rollback.get("doubted") and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
+        data = {"failure": None, "output": None, **data}
         parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
-        parts["reviews"] = tuple(data.get("reviews", ()))
-        return cls(**{**data, **parts, "recent": tuple(data.get("recent", ()))})
+        listed = {name: tuple(data.get(name, ())) for name in ("recent", "edited", "reviews")}
+        return cls(**{**data, **parts, **listed})
 
 
 def _call_data(call: PendingCall) -> dict[str, Any]:
     data = {name: getattr(call, name) for name in PendingCall.__slots__}
-    return data | {"input": dict(call.input), "retries": dict(call.retries)}
+    return _known(data) | {"input": dict(call.input), "retries": dict(call.retries)}
+
+
+def _known(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}

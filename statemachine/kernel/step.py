@@ -7,6 +7,7 @@ from typing import Any
 
 from statemachine.clock import instant
 from statemachine.kernel.amending import amend
+from statemachine.kernel.byhand import edited, released
 from statemachine.kernel.calls import about_call
 from statemachine.kernel.deciding import announced, decide, expire, release, reviewed
 from statemachine.kernel.draft import Draft
@@ -16,8 +17,10 @@ from statemachine.kernel.events import (
     AGAIN,
     ANNOUNCED,
     DECIDED,
+    EDIT,
     FINISH,
     HELD,
+    INTEND,
     LIFTED,
     NOTHING,
     RECOVER,
@@ -135,16 +138,18 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
     Nothing is ever lost: an event that leads nowhere gives a step whose snapshot is the one given. Events
     that time raises are taken when they are due (see :func:`due`), and refused before.
     """
-    draft, name = Draft(definition, snapshot, instant(now)), event.name
+    draft, name = Draft(definition, snapshot, instant(now), event.hold), event.name
     pending, rollback = snapshot.pending, snapshot.rollback
     if name == REVIEWED:
         return reviewed(draft, event)
     if name == UNDO and snapshot.finished:
         return demanded(draft, event)
-    if snapshot.finished or (name == START) != (snapshot.status == "pending" and name != "cancelled"):
+    unmoved = snapshot.status == "pending" and name not in ("cancelled", EDIT)
+    if snapshot.finished or (name == START) != unmoved:
         return draft.refuse(name, "unknown")
     if name == START:
-        draft = Draft(definition, snapshot._replace(started=draft.now, entered=draft.now), draft.now)
+        begun = snapshot._replace(started=draft.now, entered=draft.now)
+        draft = Draft(definition, begun, draft.now, event.hold)
         enter(draft, snapshot.state, None)
         return draft.step(name, "taken")
     if name in _ABOUT_CALLS:
@@ -161,6 +166,10 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
         ):
             return draft.refuse(name, "unknown")
         return _ABOUT_APPROVAL[name](draft, pending, event)
+    if name == INTEND:
+        return released(draft, event.by)
+    if name == EDIT:
+        return edited(draft, event)
     if name in _BY_TIME:
         at = next((at for at, raised in coming(definition, snapshot) if raised.name == name), None)
         if at is None or (draft.now < at and not isinstance(pending, Immediate)):

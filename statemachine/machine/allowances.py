@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from statemachine.errors import Place
 
-_COMMENT = re.compile(r"(?:^|(?<=\s))#[ \t]*statemachine:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[ \t]*statemachine:[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 _SENTENCE = re.compile(r"allow\s+(SM\d+(?:\s*,\s*SM\d+)*)(?:\s+because\s+(\S.*))?")
 
 

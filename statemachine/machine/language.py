@@ -46,6 +46,15 @@ def names_in(text: str) -> Iterator[list[str]]:
         yield [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
+def paths_in(text: str) -> Iterator[list[str]]:
+    """Yield the parts of each chain of names in an expression, without a method that is called on it."""
+    for match in _CHAIN.finditer(text):
+        if not match[1]:
+            parts = [part.strip() for part in match[0].split(".")]
+            called = text[match.end() :].lstrip().startswith("(")
+            yield parts[:-1] if called else parts
+
+
 def mentions(text: str, names: set[str]) -> bool:
     """Return whether an expression uses one of ``names`` or a part of one."""
     return bool(names) and any(not names.isdisjoint(chain) for chain in names_in(text))

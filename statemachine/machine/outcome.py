@@ -34,6 +34,7 @@ class Outcome:
         done: Of a partial success, what was done.
         not_done: Of a partial success, what was not.
         failure: Why it failed, if it did.
+        pretended: Who answered instead of the world; empty when the call was made.
         observed: When the output was so, in seconds since the epoch, if the tool said.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     done: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
     failure: Failure | None = None
+    pretended: str = ""
     observed: float | None = None
 
     @property
@@ -56,6 +58,8 @@ class Outcome:
         data: dict[str, Any] = {"kind": self.kind}
         if self.cost:
             data["cost"] = dict(self.cost)
+        if self.pretended:
+            data["pretended"] = self.pretended
         if self.failure is not None:
             data |= {"class": self.failure.failure, "message": self.failure.message}
             if self.failure.retry_after is not None:
@@ -75,11 +79,13 @@ class Outcome:
             return cls(
                 cost=data.get("cost"),
                 failure=Failure(data["class"], data["message"], data.get("retry_after")),
+                pretended=data.get("pretended", ""),
             )
         return cls(
             data["output"],
             data.get("cost"),
             tuple(data.get("done", ())),
             tuple(data.get("not_done", ())),
+            pretended=data.get("pretended", ""),
             observed=data.get("observed"),
         )

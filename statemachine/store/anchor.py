@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from statemachine.errors import StoreUnusable
+from statemachine.errors import StoreUnusable, disk_refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def write_anchor(database: Path, store: str, records: int) -> Anchor:
             raise
         sync_folder(file.parent)
     except OSError as error:
-        raise StoreUnusable(
-            f"{file} cannot be written: {error.strerror}; make room, or its folder writable"
+        raise disk_refused(
+            error, f"{file} cannot be written: {error.strerror}; make room, or its folder writable"
         ) from error
     return anchor
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from statemachine.errors import StoreUnusable
+from statemachine.errors import DiskFailed, StoreUnusable
 from statemachine.store.anchor import Anchor, make_folder, read_anchor, refuse_lost
 from statemachine.store.schema import VERSION_TABLE
 
@@ -157,8 +157,10 @@ def reported(engine: Engine, name: str, busy_timeout: float) -> Iterator[None]:
         # Subclasses of DatabaseError other than this one mean that the statement was wrong.
         if type(cause).__name__ not in ("OperationalError", "DatabaseError"):
             raise
-        meaning = _MEANINGS.get(_cause(cause) or 0, "{name} cannot be used: {error}")
-        raise StoreUnusable(meaning.format(name=name, timeout=busy_timeout, error=cause)) from error
+        code = _cause(cause) or 0
+        meaning = _MEANINGS.get(code, "{name} cannot be used: {error}")
+        kind = DiskFailed if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) else StoreUnusable
+        raise kind(meaning.format(name=name, timeout=busy_timeout, error=cause)) from error
 
 
 def _cause(error: Any) -> int | None:

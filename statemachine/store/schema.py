@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 #: Alembic revisions in order; the last is what this code writes. Kept here so that Alembic, which is slow to
 #: import, is needed only by a database that is not there yet.
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 VERSION_TABLE = "statemachine_version"
 
 metadata = MetaData()
@@ -67,6 +67,15 @@ records = Table(
     Column("body", Text, nullable=False),
     Column("prev", String, nullable=False),
     Column("hash", String, nullable=False),
+)
+
+# A run as it was now and then, so that what lies between two of them is all that has to be replayed.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("run", ForeignKey(runs.c.id), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("snapshot", Text, nullable=False),
 )
 
 blobs = Table(

@@ -28,7 +28,15 @@ from sqlalchemy import (
     update,
 )
 
-from statemachine.errors import EventRefused, InvalidInput, LeaseLost, RunOwned, StoreUnusable, UnknownRun
+from statemachine.errors import (
+    DiskFailed,
+    EventRefused,
+    InvalidInput,
+    LeaseLost,
+    RunOwned,
+    StoreUnusable,
+    UnknownRun,
+)
 from statemachine.journal import Record, decode, encode
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
@@ -45,7 +53,7 @@ from statemachine.store.rows import (
     StoredMachine,
     StoredRun,
 )
-from statemachine.store.schema import blobs, identity, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, identity, inbox, machines, records, runs
 from statemachine.store.writer import Writer, blob_rows, insert_new
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
@@ -120,8 +128,13 @@ class Store(AbstractContextManager["Store"]):
         ((store, count),) = self._rows(select(identity.c.store, func.coalesce(last, 0)))
         if anchor is not None:
             refuse_other(self._place, anchor, store, count)
-        if anchor is None or anchor.records < count:
-            write_anchor(self._place, store, count)
+        try:
+            if anchor is None or anchor.records < count:
+                write_anchor(self._place, store, count)
+        except DiskFailed:
+            # An older anchor still holds, and on a full disk one must be able to see how runs stand.
+            if anchor is None:
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -340,21 +353,51 @@ class Store(AbstractContextManager["Store"]):
         found.update(self._rows(select(runs.c.status, func.count()).group_by(runs.c.status)))
         return found
 
-    def records(self, run: str, after: int = 0, until: int | None = None) -> Iterator[Record]:
-        """Yield a run's records in order, a page at a time; after ``after``, up to and with ``until``."""
+    def records(
+        self, run: str, after: int = 0, until: int | None = None, kind: str | None = None
+    ) -> Iterator[Record]:
+        """Yield a run's records in order, a page at a time; after ``after``, to ``until``, of one ``kind``."""
         columns = [records.c[name] for name in Record.__slots__]
         while True:
             query = select(*columns).where(records.c.run == run, records.c.seq > after)
             if until is not None:
                 query = query.where(records.c.seq <= until)
+            if kind is not None:
+                query = query.where(records.c.kind == kind)
             page = [Record(*row) for row in self._rows(query.order_by(records.c.seq).limit(_PAGE))]
             yield from page
             if len(page) < _PAGE:
                 return
             after = page[-1].seq
 
+    def checkpoint(self, run: str, until: int) -> str | None:
+        """Return the newest snapshot that was kept of a run at or before a record, as text; None without one."""
+        kept = select(checkpoints.c.snapshot).where(checkpoints.c.run == run, checkpoints.c.seq <= until)
+        found = self._ids(kept.order_by(checkpoints.c.seq.desc()).limit(1))
+        return found[0] if found else None
+
+    def checkpoints(self, run: str) -> list[int]:
+        """Return the records of a run at which its snapshot was kept, in order."""
+        return [
+            row.seq
+            for row in self._rows(
+                select(checkpoints.c.seq).where(checkpoints.c.run == run).order_by(checkpoints.c.seq)
+            )
+        ]
+
+    def bodies(self, run: str, kind: str, until: int | None = None) -> list[tuple[int, float, str]]:
+        """Return sequence number, time and body of a run's records of one kind, in order."""
+        query = select(records.c.seq, records.c.at, records.c.body)
+        query = query.where(records.c.run == run, records.c.kind == kind)
+        if until is not None:
+            query = query.where(records.c.seq <= until)
+        return [(seq, at, body) for seq, at, body in self._rows(query.order_by(records.c.seq))]
+
     def inbox(self, run: str) -> list[Posted]:
         """Return the events that a run has not dealt with, oldest first."""
+        with self._one_writer, self._reported():  # each driver looks several times a second, mostly in vain
+            if not self._writer.has_mail(run):
+                return []
         columns = (inbox.c.id, inbox.c.run, inbox.c.event, inbox.c.payload, inbox.c.at)
         return [
             Posted(id, run, event, decode(payload, self.blob), at)

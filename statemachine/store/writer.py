@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from importlib import import_module
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Dialect, Engine, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import PoolProxiedConnection
 
 from statemachine.errors import InvalidInput, LeaseLost
-from statemachine.journal import Record
 from statemachine.store.rows import Commit, NewRun
-from statemachine.store.schema import blobs, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, inbox, machines, records, runs
 
 _Row = dict[str, Any]
 
@@ -25,6 +25,15 @@ _CHANGED = ("state", "waiting", "seq", "head", "updated", "finished", "reason", 
 # An index is a page more to write even when its value stays the same, so these are set only when one differs.
 _SELDOM = ("status", "due", "owner", "lease_until")
 
+_Left = tuple[int, int, str, str, float | None]
+"""How a step left a run: epoch, seq, head, status, due."""
+
+_REMEMBERED = 10_000
+"""Runs of which a writer remembers how it left them."""
+
+CHECKPOINT = 500
+"""Records of a run after which its snapshot is kept once more: enough to replay within a blink."""
+
 
 def insert_new(dialect: str, table: Table) -> Any:
     """Return an insert that leaves a row that is there already as it is."""
@@ -32,14 +41,24 @@ def insert_new(dialect: str, table: Table) -> Any:
     return import_module(f"sqlalchemy.dialects.{dialect}").insert(table).on_conflict_do_nothing()
 
 
-def record_row(record: Record) -> _Row:
-    """Return a record as a row of its table."""
-    return {name: getattr(record, name) for name in Record.__slots__}
-
-
 def blob_rows(large: dict[str, bytes]) -> list[_Row]:
     """Return blobs as rows of their table."""
     return [{"digest": digest, "data": data} for digest, data in large.items()]
+
+
+class _Overtaken(Exception):
+    """A run is no longer as this writer left it."""
+
+
+class _Statement:
+    """A statement as the driver takes it, and what makes its parameters of a row, in their order."""
+
+    def __init__(
+        self, dialect: Dialect, statement: Any, *columns: str, get: Callable[..., Any] = itemgetter
+    ) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=columns or None)
+        self.text = str(compiled)
+        self.parameters = get(*compiled.positiontup)
 
 
 class Writer:
@@ -49,22 +68,29 @@ class Writer:
         self._engine = engine
         self._connection: PoolProxiedConnection | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
+        self._left: dict[str, _Left] = {}
 
         # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
-        # costs more here than the database's work on it.
-        def compiled(statement: Any, *columns: str) -> str:
-            return str(statement.compile(dialect=engine.dialect, column_keys=columns or None))
-
+        # costs more here than the database's work on it. Parameters by place cost less than by name.
+        by_place: Dialect = type(engine.dialect)(  # type: ignore[call-arg]  # each dialect takes it
+            paramstyle="qmark" if self._begin else "format"
+        )
+        compiled = partial(_Statement, by_place)
         this_run = runs.c.id == bindparam("run")
+        as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
         this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
-        self._select = compiled(select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update())
+        one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
+        self._select = str(one_run.compile(dialect=by_place))
+        self._update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
         self._update = compiled(update(runs).where(this_run), *_CHANGED)
         self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
         self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
-        self._insert_machines = compiled(insert_new(engine.dialect.name, machines))
+        self._insert_machines = compiled(insert_new(engine.dialect.name, machines), get=attrgetter)
         self._insert_runs = compiled(insert(runs))
-        self._insert_records = compiled(insert(records))
+        self._insert_records = compiled(insert(records), get=attrgetter)
         self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
+        self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
+        self._insert_checkpoints = compiled(insert(checkpoints))
         self._consume = compiled(delete(inbox).where(this_message))
 
     def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
@@ -73,65 +99,106 @@ class Writer:
         Returns:
             For each None, or why it was refused.
         """
+        try:
+            return self._store(commits, self._left)
+        except _Overtaken:
+            self._left.clear()
+            return self._store(commits, self._left)
+
+    def _store(
+        self, commits: Sequence[Commit | NewRun], left: Mapping[str, _Left]
+    ) -> list[LeaseLost | InvalidInput | None]:
         with self._transaction() as cursor:
             held: dict[str, _Row | None] = {}
             verdicts: list[LeaseLost | InvalidInput | None] = []
             accepted: list[Commit] = []
             begun: list[NewRun] = []
+            unread: dict[str, _Row] = {}
             reindexed: set[str] = set()
             for one in commits:
                 commit = one.first if isinstance(one, NewRun) else one
-                if commit.run not in held:
-                    held[commit.run] = self._read(cursor, commit.run)
-                before = held[commit.run]
+                run = commit.run
+                if run not in held and run not in unread and left.get(run, ()) == _follows(commit):
+                    # The usual step of a run: nothing of it need be read, for it is stored only if the run is
+                    # still as it was left.
+                    unread[run] = _unread(commit)
+                    accepted.append(commit)
+                    verdicts.append(None)
+                    continue
+                if run in unread:
+                    raise _Overtaken
+                if run not in held:
+                    held[run] = self._read(cursor, run)
+                before = held[run]
                 if isinstance(one, NewRun):
                     taken = before is not None
-                    verdicts.append(InvalidInput(f"there is a run {commit.run} already") if taken else None)
+                    verdicts.append(InvalidInput(f"there is a run {run} already") if taken else None)
                     if not taken:
                         begun.append(one)
-                        held[commit.run] = _begun(one)
+                        held[run] = _begun(one)
                     continue
                 verdicts.append(_refusal(commit, before))
                 if before is None or verdicts[-1]:
                     continue
                 accepted.append(commit)
-                held[commit.run] = after = _after(before, commit)
+                held[run] = after = _after(before, commit)
                 if any(before[name] != after[name] for name in _SELDOM):
-                    reindexed.add(commit.run)
-            touched = dict.fromkeys(commit.run for commit in accepted)
+                    reindexed.add(run)
+            touched = dict.fromkeys(commit.run for commit in accepted if commit.run not in unread)
             stored = [one.first for one in begun] + accepted
             large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
             moved = [(commit.run, commit.machine) for commit in accepted if commit.machine is not None]
             versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
-            pinned = {machine.digest: asdict(machine) for machine in versions}
-            work: tuple[tuple[str, list[Any]], ...] = (
+            pinned = {machine.digest: machine for machine in versions}
+            work: tuple[tuple[_Statement, list[Any]], ...] = (
+                (self._update_left, list(unread.values())),
                 (self._insert_machines, list(pinned.values())),
                 (self._insert_runs, [_run_row(one) for one in begun]),
                 (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
                 (self._update, [held[run] for run in touched if run not in reindexed]),
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
-                (self._insert_records, [record_row(record) for c in stored for record in c.records]),
+                (self._insert_records, [record for commit in stored for record in commit.records]),
                 (self._insert_blobs, blob_rows(large)),
+                (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
                 (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
             )
-            for statement, parameters in work:
-                if parameters:
-                    cursor.executemany(statement, parameters)
+            for statement, rows in work:
+                if rows:
+                    cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
+                    if statement is self._update_left and cursor.rowcount != len(rows):
+                        raise _Overtaken
+        self._remember(stored)
         return verdicts
 
+    def _remember(self, stored: Sequence[Commit]) -> None:
+        if len(self._left) > _REMEMBERED:
+            self._left.clear()
+        for commit in stored:
+            if commit.records and commit.finished is None:
+                last = commit.records[-1]
+                self._left[commit.run] = (commit.epoch, last.seq, last.hash, commit.status, commit.due)
+            else:
+                self._left.pop(commit.run, None)
+
+    def has_mail(self, run: str) -> bool:
+        """Return whether anything lies in a run's inbox."""
+        with self._transaction(writing=False) as cursor:
+            cursor.execute(self._mail, (run,))
+            return bool(cursor.fetchall())
+
     def _read(self, cursor: DBAPICursor, run: str) -> _Row | None:
-        cursor.execute(self._select, {"run": run})
+        cursor.execute(self._select, (run,))
         found = cursor.fetchone()
         return None if found is None else dict(zip(_HELD, found, strict=True))
 
     @contextmanager
-    def _transaction(self) -> Iterator[DBAPICursor]:
+    def _transaction(self, *, writing: bool = True) -> Iterator[DBAPICursor]:
         """Commit what is done within, or leave nothing of it and start over with a new connection."""
         connection = self._connection = self._connection or self._engine.raw_connection()
         done = False
         try:
             cursor = connection.cursor()
-            if self._begin:
+            if self._begin and writing:
                 cursor.execute(self._begin)
             yield cursor
             connection.commit()
@@ -164,6 +231,40 @@ def _refusal(commit: Commit, held: _Row | None) -> LeaseLost | None:
     else:
         return None
     return LeaseLost(f"run {commit.run} {why}")
+
+
+def _follows(commit: Commit) -> _Left | None:
+    """Return how a run must have been left for the step to change nothing but what each step changes."""
+    if not commit.records or commit.finished is not None:
+        return None
+    return commit.epoch, commit.expected_seq, commit.records[0].prev, commit.status, commit.due
+
+
+def _unread(commit: Commit) -> _Row:
+    """Return what a usual step changes in its run's row, and how the row must have been left."""
+    first, last = commit.records[0], commit.records[-1]
+    return {
+        "run": commit.run,
+        "state": commit.state,
+        "waiting": commit.waiting,
+        "seq": last.seq,
+        "head": last.hash,
+        "updated": last.at,
+        "finished": None,
+        "reason": commit.reason,
+        "snapshot": commit.snapshot,
+        "left_epoch": commit.epoch,
+        "left_seq": commit.expected_seq,
+        "left_head": first.prev,
+    }
+
+
+def _checkpoint(commit: Commit) -> _Row | None:
+    """Return the snapshot to keep of a step that passes a multiple of so many records."""
+    seq = commit.expected_seq + len(commit.records)
+    if seq // CHECKPOINT == commit.expected_seq // CHECKPOINT:
+        return None
+    return {"run": commit.run, "seq": seq, "snapshot": commit.snapshot}
 
 
 def _begun(new: NewRun) -> _Row:

@@ -9,10 +9,11 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.tools.classify import classify
+from statemachine.tools.invocation import Invocation
 from statemachine.tools.python import call_python
 from statemachine.tools.shell import call_shell
 
-__all__ = ["classify", "invoke"]
+__all__ = ["Invocation", "classify", "invoke"]
 
 
 async def invoke(definition: Definition, tool: str, given: Mapping[str, Any], call: Call) -> Outcome:

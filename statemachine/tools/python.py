@@ -12,20 +12,17 @@ from pydantic import ValidationError
 
 from statemachine.machine.call import Call
 from statemachine.machine.model import Tool
-from statemachine.machine.outcome import Failure, Outcome
+from statemachine.machine.outcome import Outcome
 from statemachine.machine.signature import Signature
 from statemachine.machine.types import adapter
 from statemachine.tools.classify import classify
 from statemachine.tools.output import broken, checked
 
-_STOPPING = 1.0
-"""Seconds that a coroutine has to end after it was cancelled."""
-
 
 async def call_python(tool: Tool, signature: Signature, given: Mapping[str, Any], call: Call) -> Outcome:
     """Call a function with validated input and return its checked outcome.
 
-    A coroutine that outlives its timeout is cancelled. A thread cannot be: what it still gives is dropped.
+    When it is cancelled, a coroutine is too. A thread cannot be: what it still gives is dropped.
     """
     function = signature.function
     assert function is not None
@@ -41,27 +38,17 @@ async def call_python(tool: Tool, signature: Signature, given: Mapping[str, Any]
     if signature.call_parameter is not None:
         arguments[signature.call_parameter] = call
     is_async = inspect.iscoroutinefunction(function)
-    work = asyncio.ensure_future(function(**arguments) if is_async else _in_thread(function, arguments))
-    # When nobody waits any more, what it still raises is dropped like what it still gives, and not complained of.
-    work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        done, _ = await asyncio.wait({work}, timeout=tool.timeout)
-        if not done:
-            return Outcome(failure=Failure("timeout", f"no answer within {tool.timeout:g} s"))
-        result = work.result()
-        if inspect.isawaitable(result):
-            return broken("the function gave an awaitable; declare it with `async def`")
-        return checked(result, signature.output)
+        result = await (function(**arguments) if is_async else _in_thread(function, arguments))
     except asyncio.CancelledError:
-        if work.done() and work.cancelled():
-            return Outcome(failure=Failure("transient", "the tool's own task was cancelled"))
         raise
     except BaseException as error:  # a tool may raise anything; none of it may end the host
+        if is_async and isinstance(error, KeyboardInterrupt):
+            raise  # a person's, who means the host
         return Outcome(failure=classify(error, tool))
-    finally:
-        if not work.done():
-            work.cancel()
-            await asyncio.wait({work}, timeout=_STOPPING)
+    if inspect.isawaitable(result):
+        return broken("the function gave an awaitable; declare it with `async def`")
+    return checked(result, signature.output)
 
 
 def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> asyncio.Future[Any]:

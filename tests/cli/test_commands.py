@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import HELLO, ROOT, Program
 
 COMMANDS = ("new", "check", "show", "schema", "render", "run", "resume", "send", "cancel", "resolve")
-COMMANDS += ("worker", "runs", "status", "explain", "journal", "doctor")
+COMMANDS += ("repl", "fork", "worker", "runs", "status", "explain", "journal", "replay", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -126,6 +126,7 @@ def test_an_unknown_and_an_ambiguous_run_are_told_apart(program: Program, hello:
     assert "more than one run" in program("status", shared, expect=2).err
 
 
+@pytest.mark.damages_journals
 @pytest.mark.parametrize(
     ("content", "says"),
     [(b"not a database at all, but long enough to be looked at" * 40, "not a database"), (None, "folder")],
@@ -151,6 +152,7 @@ def test_a_kind_of_database_that_is_not_supported_is_refused(program: Program, h
     assert "SQLite" in done.err or "not a database URL" in done.err
 
 
+@pytest.mark.damages_journals
 def test_a_newer_and_a_foreign_store_are_refused(program: Program, hello: Path, tmp_path: Path) -> None:
     """A schema that this code does not know is not guessed at."""
     program("run", hello, "-i", "name=a", "--db", "runs.db", expect=0)
@@ -164,6 +166,7 @@ def test_a_newer_and_a_foreign_store_are_refused(program: Program, hello: Path, 
     assert "another program" in program("run", hello, "-i", "name=a", "--db", "other.db", expect=4).err
 
 
+@pytest.mark.damages_journals
 def test_a_changed_journal_is_found(program: Program, hello: Path, tmp_path: Path) -> None:
     """The first record that is not what was written is named."""
     run = program("run", hello, "-i", "name=a", "--json", "--db", "runs.db", expect=0).data["run"]

@@ -13,8 +13,10 @@ from statemachine.diagrams.layout import program
 from tests.diagrams.machines import Relation
 
 _GUARD, _DIM = "#7c3aed", "#64748b"
-# `1. done [guard] resets a, b`; a guard may itself hold brackets.
-_LABEL = re.compile(r"(?P<label>[^\[]+?)(?: \[(?P<guard>.*)\])?(?: resets (?P<resets>[a-z0-9_, ]+))?")
+# `1. done [guard] resets a, b (notes of a run or a difference)`; a guard may itself hold brackets.
+_LABEL = re.compile(
+    r"(?P<label>[^\[]+?)(?: \[(?P<guard>.*)\])?(?: resets (?P<resets>[a-z0-9_, ]+))?(?: \((?:from|was|now|order) .*\))?"
+)
 
 
 def _read(text: str, source: str, target: str) -> Relation:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import kill, power, processes, simulate, syscalls
+from tests.faults import clock, kill, power, processes, simulate, syscalls
 from tests.faults.tally import Tally
 
 KINDS: dict[str, Callable[..., Tally]] = {
@@ -26,6 +26,7 @@ KINDS: dict[str, Callable[..., Tally]] = {
     "power": power.loss,
     "processes": processes.processes,
     "time": simulate.times,
+    "clock": clock.jumps,
     "simulation": simulate.seeds,
 }
 

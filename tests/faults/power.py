@@ -133,7 +133,7 @@ def loss(folder: Path, *, long: bool = False, seed: int = 0, most: int = 40, mut
     points = [
         (after, kept, draw)
         for after in range(len(base), len(ops) + 1)
-        for kept, draws in (("none", 1), ("all", 1), ("some", 3), ("torn", 2))
+        for kept, draws in (("none", 1), ("all", 1), ("some", 2), ("torn", 1))
         for draw in range(draws)
     ]
     if not long:

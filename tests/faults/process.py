@@ -12,8 +12,9 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.context import ForkServerProcess
@@ -21,7 +22,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from statemachine.errors import LeaseLost, StoreUnusable
+from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
 from statemachine.host import runtime
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
@@ -36,6 +37,9 @@ _ROUNDS = 40
 # Starting a process looks at how all others ended, and an exit code can be read only once.
 _one_at_a_time = Lock()
 _PR_SET_PTRACER = 0x59616D61
+At = tuple[str, int]
+"""A point by its name, and which one of that name, from 1."""
+
 DEADLINE = 60.0
 """Seconds after which a process that has not ended is stuck, and is ended by SIGALRM."""
 
@@ -51,11 +55,13 @@ class Order:
         runs: How many runs to start.
         laps: How often each goes round.
         point: The point at which a signal strikes, from 1; 0 for never.
+        at: Or the point by its name, and which one of that name, from 1.
         signal: The signal.
         lease: Seconds that its leases last.
         mutant: What is broken in this process on purpose; empty for nothing.
         wait: Whether to wait, before anything else, until ``go`` is in the folder.
         skew: Seconds by which its clock is fast.
+        jump: How its clock is set at the point, instead of a signal: what libfaketime is to read.
     """
 
     folder: Path
@@ -63,26 +69,31 @@ class Order:
     runs: int = 1
     laps: int = 1
     point: int = 0
+    at: At | None = None
     signal: int = signal.SIGKILL
     lease: float = 30.0
     mutant: str = ""
     wait: bool = False
     skew: float = 0.0
+    jump: str = ""
 
 
 class Points:
     """Counts the points that a process comes by, and strikes it at one of them."""
 
-    def __init__(self, at: int, signal: int, log: Path) -> None:
-        self.at, self.signal, self.log, self.count = at, signal, log, 0
+    def __init__(self, order: Order) -> None:
+        self.order, self.log, self.counts = order, order.folder / "points.txt", Counter[str]()
 
     def reached(self, name: str) -> None:
         """Come by a point."""
-        self.count += 1
-        if self.count == self.at:
+        self.counts[name] += 1
+        if self.counts.total() == self.order.point or (name, self.counts[name]) == self.order.at:
             self.log.write_text(name)
-            os.kill(os.getpid(), self.signal)
-        elif not self.at:
+            if self.order.jump:
+                (self.order.folder / "clock.txt").write_text(self.order.jump)
+            else:
+                os.kill(os.getpid(), self.order.signal)
+        elif not (self.order.point or self.order.at):
             with self.log.open("a") as file:
                 file.write(f"{name}\n")
 
@@ -90,7 +101,7 @@ class Points:
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
     """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
-    commit, acquire, wait = Store.commit, Store.acquire, Driver._wait
+    commit, acquire, following = Store.commit, Store.acquire, Driver._next
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -119,19 +130,19 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
         world.reached("after a lease is taken")
         return epoch
 
-    async def waiting(self: Driver, seconds: float | None) -> None:
+    async def next_(self: Driver) -> Any:
         pending = self.snapshot.pending
         if isinstance(pending, PendingCall) and pending.phase == "backoff":
             world.reached("in back-off")
-        await wait(self, seconds)
+        return await following(self)
 
     Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
-    Driver._wait = waiting  # type: ignore[method-assign]
+    Driver._next = next_  # type: ignore[method-assign]
     try:
         yield
     finally:
         Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
-        Driver._wait = wait  # type: ignore[method-assign]
+        Driver._next = following  # type: ignore[method-assign]
         os.close(file)
 
 
@@ -140,13 +151,13 @@ def obey(order: Order) -> None:
     from tests.faults.mutants import broken
 
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)  # whoever wants may trace us
-    signal.alarm(int(DEADLINE))
+    signal.alarm(int(DEADLINE if order.do != "work" else 10 * DEADLINE))
     while order.wait and not (order.folder / "go").exists():
         time.sleep(0.005)
     world = worlds.enter(World(order.folder))
     runtime.LEASE = order.lease
     world.time = lambda: time.time() + order.skew
-    world.reached = Points(order.point, order.signal, world.folder / "points.txt").reached
+    world.reached = Points(order).reached
     try:
         if order.do == "judge":
             found = asyncio.run(_judge(world, order.mutant))
@@ -176,11 +187,14 @@ async def _start(world: World, order: Order) -> None:
         for result in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
                 raise result
+        if order.do == "start":
+            await _decide_all(host, world)
 
 
 async def _resume(world: World, order: Order) -> None:
     async with Runtime(world.db, create=False, clock=world) as host:
         await _resume_all(host)
+        await _decide_all(host, world)
 
 
 async def _resume_all(host: Runtime) -> None:
@@ -197,21 +211,33 @@ async def _work(world: World, order: Order) -> None:
             await asyncio.sleep(random.uniform(0.2, 0.6))
 
 
+async def _decide_all(host: Runtime, world: World) -> None:
+    """Be the person who decides, as long as each decision leads on."""
+    decided: set[str] = set()
+    while found := set(await _decide(host, world, decided)):
+        decided |= found
+
+
+async def _decide(host: Runtime, world: World, decided: Collection[str] = ()) -> list[str]:
+    """Decide on every call in doubt by asking the world, but on what is ``decided``; return their keys."""
+    keys = []
+    for view in [host.status(run) for run in host.store.unfinished()]:
+        if view.pending is None or view.pending["phase"] != "doubt" or view.pending["key"] in decided:
+            continue
+        keys.append(key := view.pending["key"])
+        happened = world.has(key)
+        output = int(key.partition(":")[2]) if happened else None
+        with suppress(EventRefused, LeaseLost):  # another decided meanwhile, or took the run over
+            await host.resolve(view.run, happened, output, by=worlds.PERSON)
+    return keys
+
+
 async def settle(world: World) -> None:
-    """Be whoever comes after the faults: resume every run, and decide what is in doubt by asking the world."""
+    """Be whoever comes after the faults: resume every run, and decide what is in doubt."""
     async with Runtime(world.db, clock=world) as host:
         for _ in range(_ROUNDS):
-            async for _result in host.resume_all():
-                pass
-            doubtful = [view for run in host.store.unfinished() if (view := host.status(run)).pending]
-            for view in doubtful:
-                assert view.pending is not None
-                if view.pending["phase"] != "doubt":
-                    continue
-                key = view.pending["key"]
-                happened = world.has(key)
-                output = int(key.partition(":")[2]) if happened else None
-                await host.resolve(view.run, happened, output, by=worlds.PERSON)
+            await _resume_all(host)
+            await _decide(host, world)
             if not host.store.unfinished():
                 return
 
@@ -276,9 +302,9 @@ def ended(process: ForkServerProcess) -> int:
         time.sleep(0.005)
 
 
-def judged(world: World, mutant: str = "") -> list[str]:
+def judged(world: World, mutant: str = "", skew: float = 0.0) -> list[str]:
     """Let a last process finish what is left in a world; return the invariants that do not hold."""
-    code = ended(spawn(Order(world.folder, do="judge", mutant=mutant)))
+    code = ended(spawn(Order(world.folder, do="judge", mutant=mutant, skew=skew)))
     if code != 0:
         return [f"whoever came after the faults could not go on; {what}" for what in wrong(world, code, 0)]
     return (world.folder / "violations.txt").read_text().splitlines()

@@ -30,6 +30,9 @@ KILLED = (
 REFUSED = (("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fdatasync", "EIO"), ("fdatasync", "ENOSPC"))
 """System calls that fail, and how; once, or from then on."""
 
+_MOST = 60
+"""Of one system call, the calls that the long sweep draws; there are many more, and much alike."""
+
 
 def available() -> bool:
     """Return whether there is a strace that may trace."""
@@ -86,7 +89,8 @@ def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 30, mut
         for name, count in sorted(_counts(folder / "count", fresh=fresh).items()):
             if name in KILLED:
                 each = range(1, count + 1)
-                few = each if long and not fresh else chance.sample(each, min(count, 12 if long else 2))
+                most_of_it = (_MOST if not fresh else 12) if long else 2
+                few = chance.sample(each, min(count, most_of_it))
                 points += [(fresh, name, n) for n in few]
     if not long:
         points = chance.sample(points, min(most, len(points)))
@@ -113,7 +117,7 @@ def errors(folder: Path, *, long: bool = False, seed: int = 0, most: int = 24, m
     points = [
         (name, error, f"{n}{sticky}")
         for name, error in REFUSED
-        for n in range(1, counts.get(name, 0) + 1)
+        for n in chance.sample(range(1, counts.get(name, 0) + 1), min(counts.get(name, 0), _MOST))
         for sticky in ("", "+")
     ]
     if not long:

@@ -6,24 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import syscalls
+from tests.faults import clock, syscalls
 from tests.faults.__main__ import KINDS
 from tests.faults.tally import Tally
 
 ENOUGH = {
-    "kill": (40, 500),
-    "stop": (8, 40),
-    "syscalls": (25, 700),
-    "errors": (15, 300),
+    "kill": (40, 1000),
+    "stop": (8, 150),
+    "syscalls": (25, 350),
+    "errors": (15, 250),
     "power": (40, 1000),
     "processes": (15, 100),
     "time": (35, 180),
+    "clock": (10, 60),
     "simulation": (1000, 100_000),
 }
 """Points that must have been struck: in CI, and in the long run."""
 MUST_FIRE = {
     "processes": {"SIGKILL", "SIGSTOP"},
     "kill": {"in recovery", "before a commit", "after a commit"},
+    "clock": {
+        f"{way} {name}"
+        for way in ("back", "forward")
+        for name in ("in back-off", "after slow", "after a lease is taken")
+    },
     "time": {"clock back in back-off", "clock forward in back-off"},
     "simulation": {
         *("fails", "refused", "broken", "late", "hangs", "acted", "unsent", "probe fails", "cancel", "crash"),
@@ -39,6 +45,8 @@ STRACE = {"syscalls", "errors", "power"}
 def _needs(kind: str) -> None:
     if kind in STRACE and not syscalls.available():
         pytest.skip("needs strace, and leave to trace")
+    if kind == "clock" and not clock.available():
+        pytest.skip("needs libfaketime")
 
 
 def _holds(tally: Tally, enough: int) -> None:

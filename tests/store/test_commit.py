@@ -120,3 +120,23 @@ def test_a_step_that_contradicts_itself_is_never_made(new_run, wrong: dict[str, 
     fields = {name: getattr(step, name) for name in Commit.__slots__}
     with pytest.raises(ValueError, match=r"r1|done|final"):
         Commit(**(fields | wrong))
+
+
+def test_a_run_that_another_process_has_moved_is_not_stored_from_memory(
+    database: Path, store: Store, new_run
+) -> None:
+    """A writer that left a run at some step stores the next one only if the run is still there; the rest stay."""
+    moved, fenced, good = (new_run(id).begin(store) for id in ("moved", "fenced", "good"))
+    assert store.commit([run.step() for run in (moved, fenced, good)]) == [None] * 3
+    late = moved.step()
+    with Store.open(database) as other:
+        assert other.commit([late]) == [None]
+        other.acquire("fenced", "other", 0.0, 9.0, lambda _: True)
+    verdicts = store.commit([late, fenced.step(), good.step()])
+    assert ["gone on" in str(verdicts[0]), "taken over" in str(verdicts[1]), verdicts[2]] == [
+        True,
+        True,
+        None,
+    ]
+    assert [store.load(run).seq for run in ("moved", "fenced", "good")] == [5, 3, 5]
+    assert verify(store.records("moved"), moved.machine.digest) is None

@@ -1,152 +1,79 @@
-"""What a durable step costs: ours beside one bare SQLite insert per transaction, with the same pragmas.
+"""What a durable step costs: ours beside its peers and beside one bare SQLite insert per transaction.
 
-    python -m tests.benchmarks.durable [--rounds N] [--json]
+    python -m tests.benchmarks.durable [--peers] [--long] [--rounds N] [--json]
 
-Both run in turn in one process, so that a disk that is slow for a while is slow for both. Disk syncs are
-counted in a process of their own by strace, where that is installed.
+Five states, twenty rounds, 420 bytes a step. All take turns, so that a disk that is slow for a while is slow for
+all. Each peer (LangGraph, Burr, DBOS) gets a virtual environment of its own in the user's cache folder, made by the
+first run with --peers; that needs the package index. Disk syncs are counted by strace, where that is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import re
-import shutil
-import sqlite3
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
 
-from statemachine.host.runtime import Runtime
-from statemachine.machine.load import load
-
-LAPS = 20
-STATES = ("plan", "act", "validate", "diagnose", "retry")
-STEPS = LAPS * len(STATES)
-PAYLOAD = "x" * 420
-
-MACHINE = """
-machine: durable
-version: "1"
-context:
-  laps: {{type: int, owner: operator}}
-  note: {{type: str, owner: [{states}], default: ""}}
-limits: {{steps: 1000000}}
-tools:
-  work: {{python: "tools.py:work", effect: read, timeout: 10s}}
-initial: plan
-states:
-{body}
-  complete: {{final: succeeded}}
-  fail: {{final: failed}}
-"""
-TOOLS = """
-async def work() -> str:
-    return "x" * 200
-"""
+from tests.benchmarks.durable.contest import BARE, OURS, PEERS, Result, contest, together, version_of
+from tests.benchmarks.durable.long import Late, Recovery, late, recovery
 
 
-def machine(folder: Path) -> Path:
-    """Write a loop of five states, each of which makes a call and saves its output."""
-    lines = []
-    for state, after in zip(STATES, (*STATES[1:], STATES[0]), strict=True):
-        counted = "attempts: 1000000, exhausted: fail, " if state == "retry" else ""
-        way = (
-            f'[{{to: {after}, when: "attempts.retry < laps"}}, {{to: complete}}]'
-            if state == "retry"
-            else after
+class Goal(NamedTuple):
+    """Something that was aimed at: what, the figure, the limit, and whether the limit is the least or the most."""
+
+    what: str
+    figure: float
+    limit: float
+    least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached."""
+        return self.figure >= self.limit if self.least else self.figure <= self.limit
+
+
+def ratio(one: Result, other: Result) -> float:
+    """Return how many times as long one takes as the other, the median of the rounds."""
+    return statistics.median(a / b for a, b in zip(one.ms, other.ms, strict=True))
+
+
+def goals(results: Sequence[Result], two: float | None, long: Late | None) -> Iterator[Goal]:
+    """Yield the goals that the figures can tell of."""
+    by_name = {result.name: result for result in results}
+    ours = by_name[OURS.name]
+    yield Goal("times a bare insert", ratio(ours, by_name[BARE.name]), 1.5)
+    if ours.syncs is not None:
+        # To begin is a commit as well: a hundred steps are a hundred and one.
+        yield Goal("syncs a step", ours.syncs, 1.015)
+    if ours.many_syncs is not None:
+        yield Goal("syncs a step of 100 runs", ours.many_syncs, 0.1)
+    if "langgraph sync" in by_name:
+        yield Goal("LangGraph sync takes times as long", ratio(by_name["langgraph sync"], ours), 4, True)
+    assert ours.many is not None
+    yield Goal("steps/s of 100 runs, one process", ours.many, 10_000, True)
+    if two is not None:
+        yield Goal("steps/s of 100 runs, two processes on one database", two, 10_000, True)
+    if long is not None:
+        yield Goal(f"step {long.steps:,} against a run's first hundred", long.ratio, 1.2)
+        yield Goal(
+            f"opening {long.records:,} records against a short run", long.open_long / long.open_short, 1.1
         )
-        lines.append(f"  {state}: {{do: work, save: note, {counted}on: {{done: {way}, failed: fail}}}}")
-    (folder / "tools.py").write_text(TOOLS)
-    (folder / "durable.yaml").write_text(MACHINE.format(states=", ".join(STATES), body="\n".join(lines)))
-    return folder / "durable.yaml"
 
 
-def bare(folder: Path) -> sqlite3.Connection:
-    """Open a database for bare inserts, with the pragmas that the store asserts."""
-    database = sqlite3.connect(folder / "bare.db", isolation_level=None)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=4000"):
-        database.execute(f"PRAGMA {pragma}")
-    database.execute("CREATE TABLE IF NOT EXISTS steps (id INTEGER PRIMARY KEY, body TEXT)")
-    return database
-
-
-def insert(database: sqlite3.Connection, count: int) -> None:
-    """Insert rows, one transaction each."""
-    for _ in range(count):
-        database.execute("BEGIN IMMEDIATE")
-        database.execute("INSERT INTO steps (body) VALUES (?)", (PAYLOAD,))
-        database.execute("COMMIT")
-
-
-async def side_by_side(folder: Path, rounds: int) -> dict[str, Any]:
-    """Return milliseconds a step of ours, of a bare insert, and of a hundred runs of ours at once."""
-    definition, database = load(machine(folder)), bare(folder)
-    ours, floor = [], []
-    async with Runtime(folder / "runs.db") as runtime:
-        for _ in range(rounds + 1):
-            began = time.perf_counter()
-            view = await runtime.start(definition, {"laps": LAPS})
-            middle = time.perf_counter()
-            insert(database, STEPS)
-            ours.append((middle - began) / view.steps * 1000)
-            floor.append((time.perf_counter() - middle) / STEPS * 1000)
-        began = time.perf_counter()
-        views = await asyncio.gather(*(runtime.start(definition, {"laps": LAPS}) for _ in range(100)))
-        many = time.perf_counter() - began
-        size = (folder / "runs.db").stat().st_size
-    database.close()
-    ratios = [a / b for a, b in zip(ours[1:], floor[1:], strict=True)]
-    return {
-        "ms_a_step": statistics.median(ours[1:]),
-        "ms_bare_insert": statistics.median(floor[1:]),
-        "ratio": statistics.median(ratios),
-        "ratio_range": [min(ratios), max(ratios)],
-        "steps_a_second_of_100_runs": sum(v.steps for v in views) / many,
-        "bytes_a_step": size / (view.steps * (rounds + 1) + sum(v.steps for v in views)),
-    }
-
-
-def syncs(what: str) -> float | None:
-    """Return disk syncs a step of one kind of run, counted by strace; None where it is not installed."""
-    if shutil.which("strace") is None:
-        return None
-
-    def counted(steps: int) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            words = [sys.executable, "-m", "tests.benchmarks.durable", "--only", what, "--steps", str(steps)]
-            trace = Path(folder) / "trace"
-            traced = ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", str(trace), *words]
-            subprocess.run([*traced, "--folder", folder], check=True, stdout=subprocess.DEVNULL)
-            return len(re.findall(r"(?:fsync|fdatasync)\(", trace.read_text()))
-
-    # The difference of a long and a short run leaves out what opening and closing costs.
-    few, many = (2, 12) if what == "ours" else (10, 60)
-    laps = len(STATES) if what == "ours" else 1
-    if what == "group":
-        return counted(20) / (100 * 20 * len(STATES))
-    return (counted(many) - counted(few)) / ((many - few) * laps)
-
-
-def only(what: str, folder: Path, steps: int) -> None:
-    """Do one kind of work and nothing else, for strace."""
-
-    async def ours(runs: int) -> None:
-        definition = load(machine(folder))
-        async with Runtime(folder / "runs.db") as runtime:
-            await asyncio.gather(*(runtime.start(definition, {"laps": steps}) for _ in range(runs)))
-
-    if what == "bare":
-        database = bare(folder)
-        insert(database, steps)
-        database.close()
-    else:
-        asyncio.run(ours(100 if what == "group" else 1))
+def table(results: Sequence[Result]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield f"{'':<24}{'ms/step':>9} {'min..max':>16} {'x bare':>7} {'syncs':>7} {'100 runs, steps/s':>18} {'bytes':>7}"
+    bare = next(result for result in results if result.name == BARE.name)
+    for one in results:
+        span = f"{min(one.ms):.3f}..{max(one.ms):.3f}"
+        syncs = "-" if one.syncs is None else f"{one.syncs:.2f}"
+        many = "-" if one.many is None else f"{one.many:,.0f}"
+        yield (
+            f"{one.name:<24}{statistics.median(one.ms):>9.3f} {span:>16} {ratio(one, bare):>7.2f} {syncs:>7} "
+            f"{many:>18} {one.size:>7,.0f}"
+        )
 
 
 def main() -> None:
@@ -154,30 +81,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15, help="runs of each kind")
+    parser.add_argument("--peers", action="store_true", help="LangGraph, Burr and DBOS too")
+    parser.add_argument(
+        "--long", action="store_true", help="a run of 100,000 steps, and recovery of 10,000 runs"
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each (default 15)")
+    parser.add_argument("--steps", type=int, default=100_000, help="steps of the long run")
+    parser.add_argument("--runs", type=int, default=10_000, help="runs to recover")
+    parser.add_argument("--few", action="store_true", help="ten runs at once, and syncs are not counted")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=["ours", "bare", "group"], help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int, default=10, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.only:
-        only(given.only, given.folder, given.steps)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(side_by_side(Path(folder), given.rounds))
-    result |= {f"syncs_a_step_{kind}": syncs(kind) for kind in ("ours", "bare", "group")}
+    contestants = [OURS, BARE, *(PEERS if given.peers else ())]
+    results = contest(contestants, given.rounds, few=given.few)
+    two = None if given.few else together(2)
+    long: Late | None = late(given.steps) if given.long else None
+    recovered: Recovery | None = recovery(given.runs) if given.long else None
+    aims = list(goals(results, two, long))
     if given.json:
-        print(json.dumps(result))
+        said = {
+            "results": [
+                asdict(one) | {"version": version_of(c)} for one, c in zip(results, contestants, strict=True)
+            ],
+            "long": long and asdict(long),
+            "recovery": recovered and asdict(recovered),
+            "goals": [aim._asdict() | {"met": aim.met} for aim in aims],
+        }
+        print(json.dumps(said))
         return
-    for name, value in result.items():
-        shown = (
-            " to ".join(f"{v:.2f}" for v in value)
-            if isinstance(value, list)
-            else f"{value:.3f}"
-            if value
-            else "-"
+    print(*table(results), sep="\n")
+    print()
+    for aim in aims:
+        limit = f"{'>=' if aim.least else '<='} {aim.limit:,g}"
+        print(f"{aim.what:<55}{aim.figure:>12,.3f}   goal {limit:<10} {'met' if aim.met else 'MISSED'}")
+    if long is not None:
+        print(
+            f"\na run's first hundred: {long.ms_first:.3f} ms/step, its {long.steps:,}th: {long.ms_late:.3f}; "
+            f"opening a short run: {long.open_short:.2f} ms, the long one: {long.open_long:.2f}"
         )
-        print(f"{name:<30} {shown}")
+    if recovered is not None:
+        print(
+            f"recovery of {recovered.runs:,} runs, each with five more steps to go: {recovered.seconds:.1f} s, "
+            f"peak memory {recovered.peak / 2**20:.0f} MiB"
+        )
+    versions = [f"{one.name} {version_of(one)}" for one in contestants if one.packages]
+    if versions:
+        print("; ".join(versions))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from sqlalchemy import update
@@ -20,12 +20,28 @@ from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
 from statemachine.journal import record
 from statemachine.kernel import FINISH, RESOLVE, Event, PendingCall, Snapshot, Step, calls
+from statemachine.kernel.draft import Draft
+from statemachine.kernel.enter import enter
 from statemachine.machine.load import load
 from statemachine.machine.model import Tool
 from statemachine.machine.outcome import Failure
-from statemachine.store import Commit, Store, database, writer
+from statemachine.store import Commit, NewRun, Store, database, writer
 from statemachine.store.schema import runs
 from tests.faults import world as worlds
+
+
+class Check(NamedTuple):
+    """A sweep that ought to notice a mutant.
+
+    Attributes:
+        kind: The kind of fault.
+        at: The one point at which it strikes, by name and number; None for a sample of all, from several seeds.
+        laps: How often the run goes round.
+    """
+
+    kind: str
+    at: tuple[str, int] | None = None
+    laps: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +53,20 @@ class Mutant:
         owner: The module or class whose attribute it replaces.
         name: The attribute.
         broken: Makes the replacement from what is there.
-        checks: The kinds of faults that ought to notice, the quickest first.
+        checks: The kinds of faults that ought to notice, the quickest first; one with ``at`` strikes at one point.
     """
 
     what: str
     owner: Any
     name: str
     broken: Callable[[Any], Any]
-    checks: tuple[str, ...] = ("simulation", "kill")
+    checks: tuple[Check, ...] = (Check("simulation"), Check("kill"))
 
 
 def _intent_after(_take: Any) -> Any:
     async def take(self: Driver, made: Step, handled: tuple[int, ...] = ()) -> None:
         if made.call is not None:
-            await self._drop_call()
+            await self.drop_call()
             self.begin(made.call)
             await asyncio.sleep(0.001)
             await _take(self, made._replace(call=None), handled)
@@ -61,8 +77,10 @@ def _intent_after(_take: Any) -> Any:
 
 
 def _commit_unawaited(_commit: Any) -> Any:
-    async def commit(self: Runtime, step: Commit) -> None:
-        if step.consumed:  # else a driver would find the same message in its inbox for ever
+    async def commit(self: Runtime, step: Commit | NewRun) -> None:
+        if (
+            isinstance(step, NewRun) or step.consumed
+        ):  # else a driver would find the same message in its inbox for ever
             await _commit(self, step)
             return
         task = asyncio.create_task(delayed(self, step))
@@ -161,13 +179,16 @@ def _forgets(field: str, empty: Any) -> Callable[[Any], Any]:
 
 
 def _snapshot_later(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit]) -> Any:
-        kept = [replace(step, snapshot=self.load(step.run).snapshot) for step in commits]
+    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+        kept = [
+            step if isinstance(step, NewRun) else replace(step, snapshot=self.load(step.run).snapshot)
+            for step in commits
+        ]
         verdicts = commit(self, kept)
         worlds.current.reached("between records and snapshot")
         with self._write() as connection:
             for step, refused in zip(commits, verdicts, strict=True):
-                if refused is None:
+                if refused is None and not isinstance(step, NewRun):
                     connection.execute(
                         update(runs).where(runs.c.id == step.run).values(snapshot=step.snapshot)
                     )
@@ -177,7 +198,7 @@ def _snapshot_later(commit: Any) -> Any:
 
 
 def _swallowed(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit]) -> Any:
+    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
         try:
             return commit(self, commits)
         except StoreUnusable:
@@ -197,11 +218,27 @@ def _refusal_ignored(commit: Any) -> Any:
 
 
 def _restored_call(resume: Any) -> Any:
-    async def driven(self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None) -> Any:
+    async def driven(
+        self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None, **more: Any
+    ) -> Any:
         pending = drove.snapshot.pending
         if call is None and isinstance(pending, PendingCall) and pending.phase == "sent":
             call = pending
-        return await resume(self, drove, leased, call)
+        return await resume(self, drove, leased, call, **more)
+
+    return driven
+
+
+def _entered_anew(resume: Any) -> Any:
+    async def driven(
+        self: Runtime, drove: Driver, leased: float, call: PendingCall | None = None, **more: Any
+    ) -> Any:
+        pending = drove.snapshot.pending
+        if call is None and isinstance(pending, PendingCall) and pending.phase == "sent":
+            draft = Draft(drove.definition, drove.snapshot, leased)
+            enter(draft, drove.snapshot.state, "restored")
+            await drove.take(draft.step("restored", "taken"))
+        return await resume(self, drove, leased, call, **more)
 
     return driven
 
@@ -210,30 +247,32 @@ def _unchained(canonical: Any) -> Any:
     return lambda run, seq, at, kind, body, prev: canonical(run, seq, at, kind, body, "0" * 64)
 
 
+_POWER, _SIMULATED, _KILLED = Check("power"), Check("simulation"), Check("kill")
+_FENCED = Check("stop", ("before a commit", 1))
+"""Stopped before it stores its second step: for another it is too early, or that one has gone on, or just taken over."""
+
 MUTANTS: dict[str, Mutant] = {
     "no-sync": Mutant(
-        "commits are not synced",
-        database,
-        "_PRAGMAS",
-        lambda pragmas: {**pragmas, "synchronous": 0},
-        ("power",),
+        "commits are not synced", database, "_PRAGMAS", lambda p: {**p, "synchronous": 0}, (_POWER,)
     ),
     "intent-after-effect": Mutant("the intent is stored after the call began", Driver, "take", _intent_after),
     "commit-not-awaited": Mutant(
         "an outcome is stored after the next call began", Runtime, "commit", _commit_unawaited
     ),
-    "no-fence": Mutant(
-        "whatever is committed is stored", writer, "_refusal", _unfenced, ("stop", "simulation")
-    ),
+    "no-fence": Mutant("whatever is committed is stored", writer, "_refusal", _unfenced, (_FENCED,)),
     "epoch-not-checked": Mutant(
-        "a late writer may store what fits", writer, "_refusal", _any_epoch, ("stop",)
+        "a late writer may store what fits", writer, "_refusal", _any_epoch, (_FENCED,)
     ),
-    "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, ("stop",)),
+    "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, (_FENCED,)),
     "epoch-not-raised": Mutant("who takes over has the same epoch", Store, "acquire", _same_epoch),
     "lease-not-held": Mutant(
-        "calls are made on a lease that has run out", Runtime, "hold", lambda _: lambda *_: None, ("stop",)
+        "calls are made on a lease that has run out",
+        Runtime,
+        "hold",
+        lambda _: lambda *_: None,
+        (Check("stop", ("after a commit", 1)),),
     ),
-    "refusal-ignored": Mutant("who lost the run goes on", Runtime, "commit", _refusal_ignored, ("stop",)),
+    "refusal-ignored": Mutant("who lost the run goes on", Runtime, "commit", _refusal_ignored, (_FENCED,)),
     "key-changes": Mutant("a repeated call has a new key", calls, "send", _new_key),
     "doubt-failed": Mutant("a call in doubt counts as failed", calls, "_doubt", _doubt_failed),
     "doubt-happened": Mutant("a call in doubt counts as done", calls, "_doubt", _doubt_happened),
@@ -248,23 +287,47 @@ MUTANTS: dict[str, Mutant] = {
         "attempts are not in the snapshot", Snapshot, "as_data", _without("attempts", {})
     ),
     "counters-not-restored": Mutant(
-        "attempts are not read back", runtime, "restore", _forgets("attempts", {}), ("simulation", "kill")
+        "attempts are not read back",
+        runtime,
+        "restore",
+        _forgets("attempts", {}),
+        (Check("kill", ("before look", 2), laps=2),),
     ),
-    "backoff-not-durable": Mutant("a back-off does not outlive its process", runtime, "restore", _timer_lost),
+    "backoff-not-durable": Mutant(
+        "a back-off does not outlive its process",
+        runtime,
+        "restore",
+        _timer_lost,
+        (Check("kill", ("in back-off", 1)),),
+    ),
     "snapshot-apart": Mutant(
         "the snapshot is stored in a transaction of its own",
         Store,
         "commit",
         _snapshot_later,
-        ("kill", "simulation"),
+        (Check("kill", ("between records and snapshot", 2)),),
     ),
     "full-disk-ignored": Mutant("a commit that failed counts as stored", Store, "commit", _swallowed),
-    "restore-calls": Mutant("restoring makes the interrupted call", Runtime, "_drive", _restored_call),
+    "restore-calls": Mutant(
+        "restoring makes the interrupted call",
+        Runtime,
+        "_drive",
+        _restored_call,
+        (Check("kill", ("after pay", 1)),),
+    ),
+    "restore-enters": Mutant(
+        "restoring enters the state anew, with its call",
+        Runtime,
+        "_drive",
+        _entered_anew,
+        (Check("kill", ("after pay", 1)),),
+    ),
     "other-machine": Mutant(
         "a run goes on with the file as it is now",
         runtime,
         "pinned",
         lambda _: lambda store, digest: load(worlds.current.machine),
+        (Check("kill", ("before look", 1)),),
     ),
     "unchained": Mutant("records are not chained", record, "canonical", _unchained),
 }

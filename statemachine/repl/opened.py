@@ -1,0 +1,304 @@
+"""A run that is open: made or taken over, held between two steps, and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from statemachine.clock import Clock
+from statemachine.errors import EventRefused, RunOwned
+from statemachine.host.driver import Driver, Observer
+from statemachine.host.given import absolute, definition_of
+from statemachine.host.history import History
+from statemachine.host.owner import is_dead, user
+from statemachine.host.pinned import pinned
+from statemachine.host.runtime import LEASE, Runtime, new_run
+from statemachine.host.view import RunView, restore, view_of
+from statemachine.kernel import (
+    FINISH,
+    INTEND,
+    START,
+    Event,
+    PendingCall,
+    Snapshot,
+    Step,
+    due,
+    queue,
+    step,
+)
+from statemachine.machine.definition import Definition
+from statemachine.machine.python import MachineBuilder
+from statemachine.repl.breakpoints import Breakpoints
+from statemachine.repl.expressions import value_of
+
+Why = Literal["step", "call", "until", "breakpoint", "ended", "waits", "interrupted", "present", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a run stopped.
+
+    Attributes:
+        why: ``step`` (a transition was taken), ``call`` (a call is about to be made), ``until``, ``breakpoint``,
+            ``ended``, ``waits`` (for what only others can give), ``interrupted``, ``present`` (the recording is
+            over) or ``start`` (there is nothing before).
+        what: More about it, for people.
+        steps: Steps that were taken on the way.
+        state: The state that the run is in.
+        seq: Its last record.
+    """
+
+    why: Why
+    what: str
+    steps: int
+    state: str
+    seq: int
+
+
+class Opened:
+    """A run that is open; :class:`~statemachine.repl.debugger.Debugger` moves it. An async context manager.
+
+    Args:
+        db: A SQLite file or an SQLAlchemy URL.
+        clock: What tells the time.
+        observer: Told of each step, of a recording too.
+        by: Who steps; the journal tells of what is done by hand.
+    """
+
+    def __init__(
+        self,
+        db: str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        by: str | None = None,
+        create: bool = True,
+    ) -> None:
+        self.runtime = Runtime(db, clock=clock, create=create)
+        self.observer = observer
+        self.by = user() if by is None else by
+        self.breakpoints = Breakpoints()
+        self.displays: list[str] = []
+        self.driven_by = ""
+        """Who drives the run if this debugger only looks at it: in words, with the end of the lease."""
+        self.file: Path | None = None
+        self._definition: Definition | None = None
+        self._history: History | None = None
+        self._driver: Driver | None = None
+        self._past: Step | None = None
+        self._last: Step | None = None
+        self._next: tuple[Event, tuple[int, ...]] | None = None
+        self._run = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave the run, which stays resumable, and close the store."""
+        try:
+            await self._leave()
+        finally:
+            await self.runtime.close()
+
+    async def start(
+        self, machine: Definition | MachineBuilder | str | Path, inputs: Mapping[str, Any] | None = None
+    ) -> RunView:
+        """Make a run, and hold it in its first state.
+
+        Raises:
+            InvalidMachine: The machine is wrong.
+            InvalidInput: The inputs do not fit.
+        """
+        definition = definition_of(machine)
+        made = queue(
+            definition,
+            new_run(),
+            absolute(definition, inputs or {}),
+            self.runtime.clock.now(),
+            self.runtime.noted(definition),
+        )
+        head = await self.runtime.begin(definition, made, self.runtime.owner)
+        self.file = Path(machine) if isinstance(machine, str | Path) else self.file
+        self._attach(Driver(self.runtime, definition, made.snapshot, head, 1), made.at)
+        begun = step(definition, made.snapshot, Event(START, hold=True), self.runtime.clock.now())
+        await self._mover().take(begun)
+        self._last = begun
+        await self._look_ahead()
+        return self.view()
+
+    async def open(self, run: str) -> RunView:
+        """Open a stored run; it is taken over unless it has ended or another process drives it.
+
+        Raises:
+            UnknownRun: There is no such run.
+            InvalidMachine: Its tools can no longer be loaded.
+        """
+        store = self.runtime.store
+        stored = store.load(store.find(run))
+        definition = pinned(store, stored.machine)
+        self._definition, self._run = definition, stored.id
+        self._history = History(store, definition, stored.id)
+        if stored.finished is None:
+            try:
+                self._acquire()
+            except RunOwned:
+                until = datetime.fromtimestamp(stored.lease_until or self.now).astimezone()
+                self.driven_by = f"{stored.owner} until {until:%H:%M:%S}"
+            else:
+                await self._look_ahead()
+        return self.view()
+
+    def _acquire(self) -> None:
+        """Take a stored run over; raise RunOwned when another process drives it."""
+        store, now = self.runtime.store, self.runtime.clock.now()
+        epoch = store.acquire(self.run, self.runtime.owner, now, LEASE, is_dead)
+        stored = store.load(self.run)  # as the owner before left it
+        snapshot = restore(store, stored)
+        self._attach(Driver(self.runtime, self.definition, snapshot, stored.head, epoch), now)
+
+    def _attach(self, driver: Driver, leased: float) -> None:
+        self.runtime.attach(driver, leased)
+        self._driver, self._definition, self._run = driver, driver.definition, driver.snapshot.run
+        self._history = History(self.runtime.store, driver.definition, self._run)
+        self._past = self._last = self._next = None
+        self.driven_by = ""
+
+    async def _leave(self) -> None:
+        driver, self._driver, self._next = self._driver, None, None
+        if driver is not None:
+            await driver.drop_call()
+            self.runtime.detach(driver)
+
+    @property
+    def definition(self) -> Definition:
+        """The run's machine."""
+        if self._definition is None:
+            raise EventRefused(
+                "no run is open; `Debugger.start` makes one, `Debugger.open` opens a stored one"
+            )
+        return self._definition
+
+    @property
+    def history(self) -> History:
+        """The run's recorded steps."""
+        assert self.definition is not None
+        assert self._history is not None
+        return self._history
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self._run
+
+    @property
+    def past(self) -> bool:
+        """Whether what is shown is the past."""
+        return self._past is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether this debugger can move the run."""
+        return self._driver is not None and not self._driver.snapshot.finished
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The run as it is, or was where the debugger went back to."""
+        if self._past is not None:
+            return self._past.snapshot
+        if self._driver is not None:
+            return self._driver.snapshot
+        store = self.runtime.store
+        return restore(store, store.load(self.run))
+
+    @property
+    def last(self) -> Step | None:
+        """The step that led to :attr:`snapshot`."""
+        if self._past is not None:
+            return self._past
+        if self._last is None or self._driver is None:
+            return self.history.at(self.snapshot.seq)
+        return self._last
+
+    @property
+    def now(self) -> float:
+        """The time that expressions are evaluated at: in the past, that of the record."""
+        return self._past.at if self._past is not None else self.runtime.clock.now()
+
+    @property
+    def coming(self) -> Step | None:
+        """What the next step of a held run would be, computed and not taken; None when nothing is to come."""
+        if self._past is not None or self._next is None or self._driver is None:
+            return None
+        return step(self.definition, self._driver.snapshot, self._next[0], self._driver.now())
+
+    @property
+    def about(self) -> PendingCall | None:
+        """The call that the next step makes, of which nothing is intended yet."""
+        coming = self.coming
+        return None if coming is None else coming.call
+
+    def view(self) -> RunView:
+        """Return how the run stands at present."""
+        store = self.runtime.store
+        stored = store.load(self.run)
+        return view_of(stored, restore(store, stored))
+
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression in the language of guards.
+
+        Raises:
+            InvalidExpression: It is misspelt or ill-typed, or cannot be evaluated.
+        """
+        return value_of(self.definition, self.snapshot, self.now, expression)
+
+    def _mover(self) -> Driver:
+        if self._driver is None:
+            if self.driven_by:
+                raise RunOwned(
+                    f"run {self.run} is driven by {self.driven_by}; it can only be looked at, or forked"
+                )
+            raise EventRefused(
+                f"run {self.run} has ended; `back` looks at how, `fork` goes on from an earlier record"
+            )
+        if self._driver.snapshot.finished:
+            raise EventRefused(
+                f"run {self.run} has ended; `back` looks at how, `fork` goes on from an earlier record"
+            )
+        return self._driver
+
+    async def _fetch(self) -> bool:
+        """Look what moves the run next, and wait for it; return whether there is something."""
+        driver = self._mover()
+        if self._next is not None and self._next[0].name == FINISH:
+            return True  # an outcome that was told is not told again
+        event, handled = await driver.next_event()
+        if event is None:
+            self._next = None
+            return False
+        by = self.by if event.name == INTEND else event.by
+        self._next = replace(event, hold=True, by=by), handled
+        return True
+
+    async def _look_ahead(self) -> None:
+        """Look what a run does next that need not wait for anything."""
+        driver = self._driver
+        if driver is None or driver.snapshot.finished or driver.call is not None:
+            return
+        timed = due(self.definition, driver.snapshot)
+        pending = driver.snapshot.pending
+        crashed = isinstance(pending, PendingCall) and pending.phase == "sent"
+        if crashed or (timed is not None and timed[0] <= driver.now()):
+            await self._fetch()
+
+    def _stop(self, why: Why, what: str, steps: int) -> Stop:
+        snapshot = self.snapshot
+        return Stop(why, what, steps, snapshot.state, snapshot.seq)
