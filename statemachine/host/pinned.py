@@ -41,6 +41,12 @@ def pinned(store: Store, digest: str) -> Definition:
     return _define(stored)
 
 
+def first_digest(store: Store, run: str) -> str:
+    """Return the digest of the machine that a run was started with, which its chain of hashes begins with."""
+    (record,) = store.records(run, until=1)
+    return str(json.loads(record.body)["digest"])
+
+
 def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) -> Definition:
     """Return the machine with a digest for replay alone: no tool of it is loaded, nor can be called.
 
@@ -62,12 +68,6 @@ def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) 
             f"{stored.name} {stored.version} has guards that are Python functions, and they decide anew when a "
             f"journal is replayed: {error}; put the file back into {stored.source}"
         ) from None
-
-
-def first_digest(store: Store, run: str) -> str:
-    """Return the digest of the machine that a run was started with, which its chain of hashes begins with."""
-    (record,) = store.records(run, until=1)
-    return str(json.loads(record.body)["digest"])
 
 
 def declared(store: Store, digest: str) -> Declaration:

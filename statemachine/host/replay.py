@@ -94,7 +94,8 @@ class Journal:
 
     Attributes:
         stored: The run.
-        definition: The machine that it was started with, resolved without its tools.
+        first: Digest of the machine that it was started with.
+        definition: That machine, resolved without its tools.
         head: Hash of the last record that was read and continues the chain.
         altered: The first record read that is not what was written: the chain breaks there.
     """
@@ -103,20 +104,20 @@ class Journal:
         self._store, self.stored = store, stored
         self.head = ""
         self.altered: Record | None = None
-        self._first = first_digest(store, stored.id)
-        self._parameters = frozenset(self._inputs())
-        self.definition = self.version(self._first)
+        self.first = first_digest(store, stored.id)
+        self._given = frozenset(self._inputs())
+        self.definition = self.version(self.first)
 
     def version(self, digest: str) -> Definition:
-        """Return a version of its machine; raise NotReplayable when it needs code that cannot be loaded."""
+        """Return a version of its machine, resolved without its tools if its text tells enough."""
         try:
-            return unloaded(self._store, digest, self._parameters)
-        except InvalidMachine:  # its text alone does not tell enough
+            return unloaded(self._store, digest, self._given)
+        except InvalidMachine:
             return pinned_or_refused(self._store, self.stored, digest)
 
     def written(self) -> Iterator[Written]:
         """Yield the records from the first; each is held against the chain as it is read."""
-        chain = Chain(self._first)
+        chain = Chain(self.first)
         self.altered = None
         for record in self._store.records(self.stored.id, until=self.stored.seq):
             if self.altered is None and chain.follows(record):
@@ -149,7 +150,7 @@ class Journal:
 
 
 def pinned_or_refused(store: Store, stored: StoredRun, digest: str) -> Definition:
-    """Return a version of a run's machine with its code; raise NotReplayable when that cannot be loaded."""
+    """Return a run's machine with its code; raise NotReplayable when that cannot be loaded."""
     try:
         return pinned(store, digest)
     except InvalidMachine as error:
@@ -166,11 +167,9 @@ def _with_code(store: Store, journal: Journal, found: Conformance) -> Conformanc
     """
     run = journal.stored.id
     try:
-
-        def with_code(digest: str) -> Definition:
-            return pinned_or_refused(store, journal.stored, digest)
-
-        again = replay(with_code(first_digest(store, run)), run, journal.written(), with_code)
+        stored = journal.stored
+        first = pinned_or_refused(store, stored, journal.first)
+        again = replay(first, run, journal.written(), lambda digest: pinned_or_refused(store, stored, digest))
     except NotReplayable as error:
         assert found.deviation is not None
         why = f"{found.deviation.why}. It was judged without the code of its tools: {error}"

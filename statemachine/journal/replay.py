@@ -163,7 +163,7 @@ def moves(
             _compare(made, entry, seq, ahead.popleft() if ahead else None)
             ahead.extend(islice(coming, 1))
             ledger.add(*entry)
-        if made.entries[0][0] == MIGRATED and versions is not None:
+        if made.snapshot.digest != definition.digest and versions is not None:
             definition = versions(made.snapshot.digest)
             ledger.migrate(definition)
         yield event, made
@@ -185,10 +185,13 @@ def _step(
         if snapshot is None:
             made = first(definition, run, now, body) if kind == "run_started" else None
         elif kind == MIGRATED and versions is not None:
-            made = move(definition, versions(body["to"]), snapshot, now, body["by"], body["code"]).step
+            event = Event(MIGRATED, body, by=body["by"])
+            made = _migrated(definition, versions(body["to"]), snapshot, ahead[0])
         elif (event := _event(snapshot, ahead, ledger)) is not None:
             event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
+    except Deviates:
+        raise
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
@@ -214,6 +217,20 @@ def first(definition: Definition, run: str, now: float, body: Mapping[str, Any])
     return begin(definition, run, body["inputs"], now, noted)
 
 
+def _migrated(old: Definition, new: Definition, snapshot: Snapshot, written: Written) -> Step:
+    """Return the step that moved a run to another version.
+
+    Raises:
+        StateMachineError: It has no place there.
+    """
+    _, now, kind, body = written
+    found = move(old, new, snapshot, now, body["by"], body["code"])
+    if found.step is None:
+        why = f"the run has no place in version {new.declaration.version}: {'; '.join(found.problems)}"
+        raise Deviates(Deviation(snapshot.seq + 1, None, (kind, body), why))
+    return found.step
+
+
 def _held(ahead: Ahead) -> bool:
     """Return whether the step that begins with the next record held the run before a call."""
     moved = next((body for _, _, kind, body in islice(ahead, 3) if kind == "transition"), {})
@@ -234,10 +251,10 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
-        case "context_changed":
-            return Event(EDIT, body["values"], by=body["by"])
         case "amended":
             return Event(AMENDED, body["values"], by=body["by"])
+        case "context_changed":
+            return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":
