@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from statemachine.cli import approve, check, declare, doctor, draw, drive, look, many, repl, replay
+from statemachine.cli import (
+    approve,
+    check,
+    declare,
+    doctor,
+    draw,
+    drive,
+    look,
+    many,
+    migrate,
+    repl,
+    replay,
+    stops,
+)
 from statemachine.cli.terminal import stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
@@ -34,11 +47,15 @@ for command in (
     drive.resume,
     many.worker,
     drive.send,
+    drive.amend,
     drive.cancel,
     drive.undo,
+    stops.stop,
+    stops.start,
     drive.resolve,
     repl.repl,
     repl.fork,
+    migrate.migrate,
     look.runs,
     look.status,
     look.explain,

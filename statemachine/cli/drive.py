@@ -1,4 +1,4 @@
-"""Commands that move runs: run, resume, send, cancel, resolve."""
+"""Commands that move runs: run, resume, send, amend, cancel, undo, resolve."""
 
 from __future__ import annotations
 
@@ -129,6 +129,30 @@ def send(
         return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=user())
 
     drive(db, as_json, sending)
+
+
+def amend(
+    run: RunId,
+    values: Annotated[list[str], typer.Argument(help="The new values: NAME=VALUE …", metavar="NAME=VALUE")],
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Change what the operator gave a run, in the middle of it; what is derived from that is no longer known.
+
+    The run takes its machine's transition for the event `amended` and, unless another process drives it, goes on.
+    A read that is under way is dropped; a write is waited for, and its outcome recorded but not trusted.
+
+    Example: statemachine amend 3f2a vendor=ACME
+    """
+    from statemachine.host.given import read_as
+
+    stdout()
+    given = dict(_pair(text) for text in values)
+
+    async def amending(runtime: Runtime) -> RunView:
+        return await runtime.amend(run, read_as(runtime.input_types(run), given), by=user())
+
+    drive(db, as_json, amending)
 
 
 def cancel(run: RunId, db: Db = None, as_json: Json = False) -> None:

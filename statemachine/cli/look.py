@@ -14,6 +14,7 @@ from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, s
 
 if TYPE_CHECKING:
     from statemachine.host.explain import CallAccount
+    from statemachine.host.facts import Fact
     from statemachine.journal import Record
     from statemachine.store import Store
 
@@ -44,6 +45,10 @@ def runs(
     status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
     machine: Annotated[str | None, typer.Option(help="Only runs of this machine (name or digest).")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    old: Annotated[
+        bool,
+        typer.Option("--old", help="Only unfinished runs on an older version than the newest in the store."),
+    ] = False,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
@@ -53,10 +58,16 @@ def runs(
     """
     from dataclasses import asdict
 
+    from statemachine.host.versions import newest
+
     with open_store(db) as store:
-        found = store.runs(status.value if status else None, machine, limit)
+        found = store.runs(status.value if status else None, machine, None if old else limit)
+        latest = newest(store)
+        outdated = {row.id for row in found if row.finished is None and latest[row.name] != row.machine}
+        if old:
+            found = [row for row in found if row.id in outdated][:limit]
         if as_json:
-            say_json([asdict(summary) for summary in found])
+            say_json([{**asdict(summary), "old": summary.id in outdated} for summary in found])
             return
         counts = ", ".join(f"{n} {name}" for name, n in store.counts().items() if n)
     from rich.console import Console
@@ -71,7 +82,13 @@ def runs(
         took = lasting((row.finished or time.time()) - row.started)
         note = f"waits for {row.waiting}" if row.waiting else row.reason or ""
         table.add_row(
-            row.id, f"{row.name} {row.version}", row.status, row.state, when(row.started), took, note
+            row.id,
+            f"{row.name} {row.version}{' (old)' if row.id in outdated else ''}",
+            row.status,
+            row.state,
+            when(row.started),
+            took,
+            note,
         )
     console = Console(file=stdout(), width=None if stdout().isatty() else 160)
     if found:
@@ -84,16 +101,22 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
 
     Example: statemachine status 3f2a
     """
+    from statemachine.host.facts import facts
+    from statemachine.host.pinned import declared
     from statemachine.host.view import path_of, restore, view_of
 
+    now = time.time()
     with open_store(db) as store:
         stored = store.load(store.find(run))
-        view = view_of(stored, restore(store, stored))
+        snapshot = restore(store, stored)
+        view = view_of(stored, snapshot)
         path = path_of(store, view.run)
+        fields = declared(store, stored.machine).context
+    known = facts(fields, snapshot, now)
     if as_json:
-        say_json({**view.as_data(), "context": view.context, "path": path})
+        told = {fact.name: fact.as_data() for fact in known}
+        say_json({**view.as_data(), "context": view.context, "facts": told, "path": path})
         return
-    now = time.time()
     lines = {
         "run": view.run,
         "machine": f"{view.machine} {view.version} sha256:{view.digest[:12]}",
@@ -103,6 +126,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         "until": when(view.due),
         "reason": view.reason,
         "call": _call(view.pending),
+        "amended": "its outcome is recorded, but not trusted" if snapshot.amended else "",
         "attempts": ", ".join(f"{state} {n}" for state, n in view.attempts.items()),
         "used": f"{view.steps} steps, {view.calls} calls, "
         + ", ".join(
@@ -117,6 +141,20 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     for name, text in lines.items():
         if text:
             say(f"{name + ':':<10} {text}")
+    for place, fact in enumerate(known):
+        say(f"{'' if place else 'knows:':<10} {_fact(fact)}")
+    if unknown := [name for name in fields if name not in {fact.name for fact in known}]:
+        say(f"{'unknown:':<10} {', '.join(unknown)}")
+
+
+def _fact(fact: Fact) -> str:
+    from statemachine.machine.duration import spell
+
+    value = json.dumps(fact.value, ensure_ascii=False)
+    shown = value if len(value) <= 60 else f"{value[:60]}…"
+    stale = f", STALE: fresh for {spell(fact.fresh_for)}" if not fact.fresh and fact.fresh_for else ""
+    gave = f" from {fact.of}" if fact.of else ""
+    return f"{fact.name} = {shown} (by {fact.by}{gave}, {lasting(fact.age)} old{stale})"
 
 
 def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
@@ -176,7 +214,6 @@ def _call(pending: Any) -> str:
         request = pending["request"]
         return f"{pending['tool']} (request {request}{granted}): see statemachine approvals show {request}"
     phases = {
-        "held": "held by a stop",
         "sent": "sent",
         "backoff": "to be made again",
         "probe": "in doubt",
@@ -208,6 +245,7 @@ def journal(
     from dataclasses import asdict
 
     from statemachine.errors import StoreUnusable
+    from statemachine.host.pinned import first_digest
     from statemachine.journal import decode, tell
     from statemachine.journal import verify as first_bad
 
@@ -221,7 +259,7 @@ def journal(
             else:
                 say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
         if verify:
-            bad = first_bad(store.records(name), store.load(name).machine)
+            bad = first_bad(store.records(name), first_digest(store, name))
             if bad is not None:
                 raise StoreUnusable(
                     f"record {bad.seq} of run {name} is not what was written; the journal was changed"

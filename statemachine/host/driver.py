@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +15,10 @@ from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
+from statemachine.host.stopping import Stops
 from statemachine.kernel import (
     DECIDED,
     FINISH,
-    LIFTED,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -32,10 +33,11 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.due import may_leave
+from statemachine.kernel.events import LIFTED
 from statemachine.machine.call import Call
-from statemachine.machine.definition import EXPIRED, UNDO, Definition
+from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
-from statemachine.store import Commit, Posted, Store
+from statemachine.store import Commit, Posted, Stop, Store
 from statemachine.tools import Invocation, invoke
 
 _DEMANDS = ("cancelled", UNDO)
@@ -58,6 +60,11 @@ class Services(Protocol):
     @property
     def store(self) -> Store:
         """Where runs lie."""
+        ...
+
+    @property
+    def stops(self) -> Stops:
+        """What is stopped."""
         ...
 
     @property
@@ -152,12 +159,34 @@ class Driver:
                 event, handled = await self.next_event()
                 if event is None:
                     break
-                await self.take(step(self.definition, self.snapshot, event, self.now()), handled)
+                made = self.step(event)
+                if made is not None:
+                    await self.take(made, handled)
+                elif not self.follow:
+                    break
+                else:
+                    await asyncio.sleep(_POLL)
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
             await self.drop_call()
         return self.snapshot
+
+    def step(self, event: Event) -> Step | None:
+        """Return what an event leads to; None when it would make a call that is stopped, and must wait for that.
+
+        What else it leads to happens: a run that is stopped is held where it would make its next call.
+        """
+        made, now = step(self.definition, self.snapshot, event, self.now()), self.now()
+        if made.call is None or self._stop(made.call) is None:
+            return made
+        held = step(self.definition, self.snapshot, replace(event, hold=True), now)
+        # An outcome is never left lying: of a call that has just ended another one may be made (a refresh).
+        return made if held.call is not None and event.name == FINISH else None if held.call else held
+
+    def _stop(self, call: PendingCall) -> Stop | None:
+        machine = self.definition.declaration.machine
+        return self.services.stops.holding(self.snapshot.run, machine, call.tool)
 
     def now(self) -> float:
         """Return the time, never before the run's last move."""
@@ -269,13 +298,18 @@ class Driver:
                 key = message.payload["key"]
                 yield Event(RESOLVE, event.payload, key=key, by=event.by), (message.id,)
             elif message.event == LIFTED:
-                key = pending.key if isinstance(pending, PendingCall) else ""
-                yield Event(LIFTED, key=key), (message.id,)
+                yield Event(LIFTED), (message.id,)
             elif message.event == DECIDED:
                 machine, now = self.definition.declaration.machine, self.now()
                 yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
             elif self.snapshot.rollback is not None:
                 continue
+            elif message.event == AMENDED:
+                # Also while a call is under way: who declared where it leads, has it taken at once.
+                if self.snapshot.status != "pending" and self.definition.candidates(
+                    self.snapshot.state, AMENDED
+                ):
+                    yield event, (message.id,)
             elif isinstance(pending, PendingCall):
                 if message.event in _DEMANDS and may_leave(self.definition, pending):
                     yield event, (message.id,)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from statemachine.host.pinned import declared
+from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.host.view import restore
 from statemachine.journal import decode, tell
 from statemachine.kernel import PendingApproval, PendingCall, Snapshot
-from statemachine.machine.definition import UNDO
+from statemachine.machine.definition import STALE, UNDO
 from statemachine.machine.model import Declaration
 from statemachine.store import Store, StoredRun
 
@@ -136,6 +136,8 @@ def explain(store: Store, run: str) -> Explanation:
     first: tuple[int, str] | None = None
     for record in store.records(stored.id):
         body: Any = decode(record.body, store.blob)
+        if record.kind in VERSION_OF:
+            declaration = declared(store, body[VERSION_OF[record.kind]])
         if record.kind == "transition":
             path.append((record.seq, body["to"]))
         for account in _account(accounts, record.seq, record.at, record.kind, body, declaration):
@@ -205,7 +207,12 @@ def _goes_wrong(kind: str, body: Mapping[str, Any]) -> bool:
     if kind == "transition":
         event = body["event"] or ""
         turned = any(tried["verdict"] is not True for tried in body.get("tried", ()))
-        return "instead" in body or turned or event in ("timeout", "cancelled", "stuck")
+        return (
+            "instead" in body
+            or turned
+            or event in ("timeout", "cancelled", "stuck", STALE)
+            or "stale" in body
+        )
     if kind == "event":
         return bool(body["name"] == UNDO)
     return kind == "call_in_doubt"

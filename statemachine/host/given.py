@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from statemachine.errors import EventRefused, InvalidInput
-from statemachine.kernel import PendingCall, Receipt, Snapshot
+from statemachine.kernel import Event, PendingCall, Receipt, Snapshot, step
 from statemachine.kernel.due import may_leave
 from statemachine.machine import types
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.load import load
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
@@ -73,6 +73,27 @@ def refuse_if_doubtful(definition: Definition, snapshot: Snapshot) -> None:
             f"it is not known whether call {call.key} ({call.tool}) happened; "
             f"decide that first: statemachine resolve {snapshot.run} --happened | --not-happened{undo}"
         )
+
+
+def refuse_amendment(definition: Definition, snapshot: Snapshot, event: Event, now: float) -> None:
+    """Raise EventRefused, with what to do instead, when a run does not take an amendment."""
+    run, state = snapshot.run, snapshot.state
+    if snapshot.finished:
+        raise EventRefused(f"run {run} has ended ({snapshot.status}); start a new one with other inputs")
+    if snapshot.status == "pending":
+        raise EventRefused(f"run {run} has not begun; cancel it, and start one with other inputs")
+    if snapshot.rollback is not None:
+        raise EventRefused(f"run {run} rolls back; amend it when that is over")
+    if not definition.candidates(state, AMENDED):
+        raise EventRefused(
+            f"{state} takes no amendment; a machine says where one leads, for a state or at the top: "
+            f"on: {{amended: {definition.declaration.initial}}}"
+        )
+    made = step(definition, snapshot, event, now)
+    if made.receipt.verdict == "noted" and not made.entries:
+        raise EventRefused(f"run {run} has these values already; nothing would change")
+    if not made.entries:
+        raise EventRefused(refusal(definition, state, AMENDED, made.receipt))
 
 
 def refuse_if_not_undone(definition: Definition, call: PendingCall) -> None:

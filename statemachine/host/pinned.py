@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 
 from statemachine.errors import InvalidReference, NotReplayable
+from statemachine.kernel import Snapshot
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
 from statemachine.machine.references import Folder
 from statemachine.machine.resolve import nowhere, resolve
 from statemachine.machine.unloaded import resolve_unloaded
 from statemachine.store import Store, StoredMachine
+
+VERSION_OF = {"run_started": "digest", "migrated": "to"}
+"""The kinds of records that tell which version of the machine the next ones are of, and where in their body."""
 
 
 def pin(definition: Definition) -> StoredMachine:
@@ -34,6 +39,12 @@ def pinned(store: Store, digest: str) -> Definition:
     stored = store.machine(digest)
     assert stored is not None  # a run's machine is stored with it, in one transaction
     return _define(stored)
+
+
+def first_digest(store: Store, run: str) -> str:
+    """Return the digest of the machine that a run was started with, which its chain of hashes begins with."""
+    (record,) = store.records(run, until=1)
+    return str(json.loads(record.body)["digest"])
 
 
 def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) -> Definition:
@@ -64,6 +75,21 @@ def declared(store: Store, digest: str) -> Declaration:
     stored = store.machine(digest)
     assert stored is not None
     return Declaration.model_validate_json(stored.declaration)
+
+
+def warn_of_other_code(definition: Definition, snapshot: Snapshot) -> None:
+    """Warn in the log, once in a process, that runs go on with other code of their tools than they began with."""
+    if snapshot.code and definition.code != snapshot.code:
+        _warn(definition.declaration.machine, definition.declaration.version, snapshot.code, definition.code)
+
+
+@lru_cache(maxsize=64)
+def _warn(machine: str, version: str, was: str, now: str) -> None:
+    logging.getLogger("statemachine").warning(
+        "the code of the tools of %s %s has changed since the run began (fingerprint %s, now %s): its machine is "
+        "pinned to it, their code is not",
+        *(machine, version, was, now),
+    )
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from statemachine.errors import InvalidMachine, NotReplayable
-from statemachine.host.pinned import pinned, unloaded
+from statemachine.host.pinned import first_digest, pinned, unloaded
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
 from statemachine.journal.replay import Conformance, Deviates, Deviation, Written, replay
@@ -72,7 +72,7 @@ def replay_run(store: Store, run: str) -> Replayed:
     """
     stored = store.load(run)
     journal = Journal(store, stored)
-    found = replay(journal.definition, run, journal.written())
+    found = replay(journal.definition, run, journal.written(), journal.version)
     if found.deviation is not None and journal.altered is None:
         found = _with_code(store, journal, found)
     return Replayed(
@@ -94,7 +94,8 @@ class Journal:
 
     Attributes:
         stored: The run.
-        definition: Its machine, resolved without its tools.
+        first: Digest of the machine that it was started with.
+        definition: That machine, resolved without its tools.
         head: Hash of the last record that was read and continues the chain.
         altered: The first record read that is not what was written: the chain breaks there.
     """
@@ -103,14 +104,20 @@ class Journal:
         self._store, self.stored = store, stored
         self.head = ""
         self.altered: Record | None = None
+        self.first = first_digest(store, stored.id)
+        self._given = frozenset(self._inputs())
+        self.definition = self.version(self.first)
+
+    def version(self, digest: str) -> Definition:
+        """Return a version of its machine, resolved without its tools if its text tells enough."""
         try:
-            self.definition = unloaded(store, stored.machine, frozenset(self._inputs()))
-        except InvalidMachine:  # its text alone does not tell enough
-            self.definition = pinned_or_refused(store, stored)
+            return unloaded(self._store, digest, self._given)
+        except InvalidMachine:
+            return pinned_or_refused(self._store, self.stored, digest)
 
     def written(self) -> Iterator[Written]:
         """Yield the records from the first; each is held against the chain as it is read."""
-        chain = Chain(self.stored.machine)
+        chain = Chain(self.first)
         self.altered = None
         for record in self._store.records(self.stored.id, until=self.stored.seq):
             if self.altered is None and chain.follows(record):
@@ -142,10 +149,10 @@ class Journal:
         return body if isinstance(body, dict) else None
 
 
-def pinned_or_refused(store: Store, stored: StoredRun) -> Definition:
+def pinned_or_refused(store: Store, stored: StoredRun, digest: str) -> Definition:
     """Return a run's machine with its code; raise NotReplayable when that cannot be loaded."""
     try:
-        return pinned(store, stored.machine)
+        return pinned(store, digest)
     except InvalidMachine as error:
         missing = "; ".join(finding.message for finding in error.findings[:3])
         raise NotReplayable(
@@ -160,7 +167,9 @@ def _with_code(store: Store, journal: Journal, found: Conformance) -> Conformanc
     """
     run = journal.stored.id
     try:
-        again = replay(pinned_or_refused(store, journal.stored), run, journal.written())
+        stored = journal.stored
+        first = pinned_or_refused(store, stored, journal.first)
+        again = replay(first, run, journal.written(), lambda digest: pinned_or_refused(store, stored, digest))
     except NotReplayable as error:
         assert found.deviation is not None
         why = f"{found.deviation.why}. It was judged without the code of its tools: {error}"

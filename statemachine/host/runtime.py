@@ -35,14 +35,16 @@ from statemachine.host.given import (
     checked_payload,
     definition_of,
     refusal,
+    refuse_amendment,
     refuse_if_doubtful,
     refuse_if_not_undone,
 )
 from statemachine.host.owner import is_dead, new_owner, user
-from statemachine.host.pinned import pin, pinned
+from statemachine.host.pinned import pin, pinned, warn_of_other_code
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
+from statemachine.host.stopping import Stops
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.journal import genesis
 from statemachine.kernel import (
@@ -57,9 +59,10 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.inputs import checked_amendment
 from statemachine.kernel.rollback import account
 from statemachine.machine import types
-from statemachine.machine.definition import UNDO, Definition
+from statemachine.machine.definition import AMENDED, UNDO, Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
 from statemachine.store import Commit, NewRun, Store
@@ -129,6 +132,11 @@ class Runtime:
         return Store.open(self._place, create=self._create)
 
     @cached_property
+    def stops(self) -> Stops:
+        """What is stopped."""
+        return Stops(self.store)
+
+    @cached_property
     def desk(self) -> Desk:
         """Where requests for approval and decisions meet."""
         return Desk(self.store, self._policy)
@@ -178,6 +186,7 @@ class Runtime:
         now = self.clock.now()
         made = start(definition, new_run(), absolute(definition, inputs or {}), now, self.noted(definition))
         if made.call is not None:
+            self._refuse_stopped(definition, made.call.tool)
             make_folder(self.folder_of(made.snapshot.run), definition, made.call.tool)
         head = await self.begin(definition, made, self.owner)
         if self.observer is not None:
@@ -196,8 +205,8 @@ class Runtime:
         return self._view(made.snapshot.run)
 
     def noted(self, definition: Definition) -> dict[str, Any]:
-        """Return what is written down of a run that begins: who starts it, and what is proved of it."""
-        noted = {"by": self.starter, "bounds": proved_of(definition)}
+        """Return what is written down of a run that begins: who starts it, its tools' code, what is proved of it."""
+        noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
         return {name: value for name, value in noted.items() if value}
 
     async def begin(self, definition: Definition, made: Step, owner: str | None) -> str:
@@ -239,6 +248,7 @@ class Runtime:
             stored = self.store.load(run)  # as the owner before left it
             definition = pinned(self.store, stored.machine)
             snapshot = restore(self.store, stored)
+            warn_of_other_code(definition, snapshot)
         except StateMachineError:
             self.store.release(run, epoch)
             raise
@@ -350,6 +360,28 @@ class Runtime:
         refuse_if_doubtful(pinned(self.store, stored.machine), restore(self.store, stored))
         return await self._post(run, "cancelled", {}, by)
 
+    async def amend(self, run: str, values: Mapping[str, Any], *, by: str = "") -> RunView:
+        """Change what the operator gave a run, and take the machine's transition for `amended`.
+
+        What is derived from it is no longer known. A call under way that changes nothing is left; the outcome of
+        any other is waited for and recorded, but not trusted.
+
+        Raises:
+            InvalidInput: A value does not fit, or is not the operator's to give.
+            EventRefused: Nothing would change, the run's state takes no amendment, it rolls back, or has ended.
+        """
+        run = self.store.find(run)
+        stored = self.store.load(run)
+        definition = pinned(self.store, stored.machine)
+        snapshot, now = restore(self.store, stored), self.clock.now()
+        given = checked_amendment(definition, absolute(definition, values))
+        refuse_amendment(definition, snapshot, Event(AMENDED, given, by=by), now)
+        return await self._post(run, AMENDED, given, by)
+
+    def input_types(self, run: str) -> Mapping[str, Any]:
+        """Return the types of a run's context fields."""
+        return pinned(self.store, self.store.load(self.store.find(run)).machine).types
+
     async def undo(self, run: str, *, by: str = "") -> RunView:
         """Roll a run back, wherever it is: undo its finished writes, the newest first, and end it.
 
@@ -396,6 +428,12 @@ class Runtime:
         if not isinstance(pending, PendingApproval) or pending.request != decision.request:
             raise EventRefused(f"request {decision.request} is no longer open; the run is in {stored.state}")
         return await self._post(run, DECIDED, decision.as_data(), decision.approver)
+
+    def _refuse_stopped(self, definition: Definition, tool: str) -> None:
+        """Raise EventRefused when the first call of a run is stopped: nothing is begun then."""
+        stop = self.stops.holding("", definition.declaration.machine, tool)
+        if stop is not None:
+            raise EventRefused(f"{stop}; nothing was started")
 
     def standing(self, run: str) -> Mapping[str, int]:
         """Return how many calls of each tool stand, or may: writes that finished and were not undone."""

@@ -69,7 +69,7 @@ def compare_run(store: Store, run: str, new: Definition) -> Compared:
     journal = Journal(store, stored)
     found, deviation = _compare(journal, journal.definition, new)
     if deviation is not None and journal.altered is None:
-        found, deviation = _compare(journal, pinned_or_refused(store, stored), new)
+        found, deviation = _compare(journal, pinned_or_refused(store, stored, journal.first), new)
     return Compared(
         run,
         stored.name,
@@ -85,7 +85,7 @@ def compare_run(store: Store, run: str, new: Definition) -> Compared:
 
 def _compare(journal: Journal, old: Definition, new: Definition) -> tuple[Comparison, Deviation | None]:
     try:
-        return compare(old, new, journal.stored.id, journal.written()), None
+        return compare(old, new, journal.stored.id, journal.written(), journal.version), None
     except Deviates as error:
         return Comparison(0, None, ()), error.deviation
 

@@ -101,8 +101,8 @@ class Worker:
     def _leave(self, run: Ready, result: Result | None) -> Result | None:
         self._left.pop(run.id, None)
         self._broken.discard(run.id)
-        if isinstance(result, tuple):
-            self._broken.add(run.id)
+        if isinstance(result, tuple) or (result is not None and result.status == "running"):
+            self._broken.add(run.id)  # it cannot be driven, or is stopped
         if isinstance(result, tuple) or (result is not None and result.finished is None):
             self._left[run.id] = (run.seq, run.mail, run.timed)
             if len(self._left) > _REMEMBERED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -16,8 +16,6 @@ from statemachine.kernel import (
     DECIDED,
     EDIT,
     FINISH,
-    HELD,
-    LIFTED,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -35,8 +33,9 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.kernel.migrating import MIGRATED, move
 from statemachine.kernel.step import STARTED
-from statemachine.machine.definition import EXPIRED, Definition
+from statemachine.machine.definition import AMENDED, EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -94,20 +93,27 @@ class Deviates(StateMachineError):
         super().__init__(f"record {deviation.seq}: {deviation.why}")
 
 
-def replay(definition: Definition, run: str, records: Iterable[Written]) -> Conformance:
+Versions = Callable[[str], Definition]
+"""Returns the version of a machine with a digest."""
+
+
+def replay(
+    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+) -> Conformance:
     """Return whether the records of a run, from its first, are a path of its machine.
 
     What the world answered (outputs, events, decisions) is taken as written; all that the machine made of it
     must be what is written next. That records are missing at the end shows only in the snapshot.
 
     Args:
-        definition: The machine that the run is pinned to.
+        definition: The machine that the run was started with.
         run: Id of the run.
         records: Its records; bodies as plain JSON data.
+        versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
     """
     steps, snapshot = 0, None
     try:
-        for made in retrace(definition, run, records):
+        for made in retrace(definition, run, records, versions=versions):
             steps, snapshot = steps + 1, made.snapshot
     except Deviates as error:
         return Conformance(steps, snapshot, error.deviation)
@@ -120,6 +126,7 @@ def retrace(
     records: Iterable[Written],
     after: Snapshot | None = None,
     ledger: Ledger | None = None,
+    versions: Versions | None = None,
 ) -> Iterator[Step]:
     """Yield the steps that a run took; nothing is called, answers come from the records.
 
@@ -133,7 +140,7 @@ def retrace(
     Raises:
         Deviates: A record is not what the machine would have written.
     """
-    return (made for _, made in moves(definition, run, records, after, ledger))
+    return (made for _, made in moves(definition, run, records, after, ledger, versions))
 
 
 def moves(
@@ -142,35 +149,49 @@ def moves(
     records: Iterable[Written],
     after: Snapshot | None = None,
     ledger: Ledger | None = None,
+    versions: Versions | None = None,
 ) -> Iterator[tuple[Event | None, Step]]:
     """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
     snapshot = after
     coming, ledger = iter(records), Ledger(definition) if ledger is None else ledger
     ahead = deque(islice(coming, _AHEAD))
     while ahead:
-        event, made = _step(definition, run, snapshot, ahead, ledger)
+        event, made = _step(definition, run, snapshot, ahead, ledger, versions)
         seq = made.snapshot.seq - len(made.entries)
         for entry in made.entries:
             seq += 1
             _compare(made, entry, seq, ahead.popleft() if ahead else None)
             ahead.extend(islice(coming, 1))
             ledger.add(*entry)
+        if made.snapshot.digest != definition.digest and versions is not None:
+            definition = versions(made.snapshot.digest)
+            ledger.migrate(definition)
         yield event, made
         snapshot = made.snapshot
 
 
 def _step(
-    definition: Definition, run: str, snapshot: Snapshot | None, ahead: Ahead, ledger: Ledger
+    definition: Definition,
+    run: str,
+    snapshot: Snapshot | None,
+    ahead: Ahead,
+    ledger: Ledger,
+    versions: Versions | None,
 ) -> tuple[Event | None, Step]:
     """Return the step that begins with the next record, and its event."""
     _, now, kind, body = ahead[0]
     event = made = None
     try:
         if snapshot is None:
-            made = _first(definition, run, now, body) if kind == "run_started" else None
+            made = first(definition, run, now, body) if kind == "run_started" else None
+        elif kind == MIGRATED and versions is not None:
+            event = Event(MIGRATED, body, by=body["by"])
+            made = _migrated(definition, versions(body["to"]), snapshot, ahead[0])
         elif (event := _event(snapshot, ahead, ledger)) is not None:
             event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
+    except Deviates:
+        raise
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
@@ -182,14 +203,32 @@ def _step(
     return event, made
 
 
-def _first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
-    """Return the step that a run began with: started, queued, or forked off another one."""
+def first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
+    """Return the step that a run began with, by its first record: started, queued, or forked off another one.
+
+    Raises:
+        InvalidInput: The machine does not take what is written there.
+    """
     if (parent := body.get("parent")) is not None:
         before = Snapshot.from_data(body["snapshot"])
         return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
     begin = queue if body.get("queued") else start
     noted = {name: value for name, value in body.items() if name not in STARTED}
     return begin(definition, run, body["inputs"], now, noted)
+
+
+def _migrated(old: Definition, new: Definition, snapshot: Snapshot, written: Written) -> Step:
+    """Return the step that moved a run to another version.
+
+    Raises:
+        StateMachineError: It has no place there.
+    """
+    _, now, kind, body = written
+    found = move(old, new, snapshot, now, body["by"], body["code"])
+    if found.step is None:
+        why = f"the run has no place in version {new.declaration.version}: {'; '.join(found.problems)}"
+        raise Deviates(Deviation(snapshot.seq + 1, None, (kind, body), why))
+    return found.step
 
 
 def _held(ahead: Ahead) -> bool:
@@ -212,6 +251,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
+        case "amended":
+            return Event(AMENDED, body["values"], by=body["by"])
         case "context_changed":
             return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
@@ -229,14 +270,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
             return Event(ANNOUNCED, body)
         case "approval_held":
             return Event(RELEASED, {"hold": body["until"], "because": body["because"]})
-        case "call_held":
-            return Event(HELD, body, key=key)
         case "call_intended" | "approval_requested" if isinstance(pending, PendingApproval):
             return Event(RELEASED)
-        case "approval_requested":
-            return Event(LIFTED, key=key)
-        case "call_intended" if isinstance(pending, PendingCall) and pending.phase == "held":
-            return Event(LIFTED, key=key)
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)

@@ -47,7 +47,12 @@ def _transition(body: Body) -> str:
     guard = f" as {_short(passed[-1]['guard'])}" if passed else ""
     start = f"{body['from']} -> {body['to']} on {body['event']}" if body["event"] else f"-> {body['to']}"
     held = ", held before its call" if body.get("held") else ""
-    return f"{start}{guard}{instead}{attempt}{held}"
+    stale = (
+        f" because {', '.join(body['stale'])} {'is' if len(body['stale']) == 1 else 'are'} stale"
+        if "stale" in body
+        else ""
+    )
+    return f"{start}{guard}{instead}{stale}{attempt}{held}"
 
 
 def _intended(body: Body) -> str:
@@ -60,8 +65,9 @@ def _finished_call(body: Body) -> str:
     if body["kind"] == "failure":
         said = f" (pretended by {body['pretended']}; it was not made)" if "pretended" in body else ""
         return f"call {body['key']} failed ({body['class']}){said}: {_short(body['message'])}"
+    untrusted = "" if body.get("trusted", True) else " (not trusted: the run was amended meanwhile)"
     partly = f", not done: {', '.join(body['not_done'])}" if body["kind"] == "partial" else ""
-    return f"call {body['key']} gave {_short(body['output'])}{partly}"
+    return f"call {body['key']} gave {_short(body['output'])}{partly}{untrusted}"
 
 
 def _resolved(body: Body) -> str:
@@ -101,6 +107,24 @@ def _rolled_back(body: Body) -> str:
     return f"rolled back{stopped}: {account(body['undone'], body['left'])}"
 
 
+def _amended(body: Body) -> str:
+    values = ", ".join(
+        f"{name} from {_short(body['was'][name])} to {_short(value)}"
+        for name, value in body["values"].items()
+    )
+    unknown = f"; no longer known: {', '.join(body['invalidated'])}" if body["invalidated"] else ""
+    during = f"; call {body['during']} is waited for" if "during" in body else ""
+    return f"amended by {body['by'] or 'somebody'}: {values}{unknown}{during}"
+
+
+def _migrated(body: Body) -> str:
+    renamed = [f"{old} is {new or 'dropped'}" for old, new in {**body["states"], **body["fields"]}.items()]
+    told = f" ({', '.join(renamed)})" if renamed else ""
+    return (
+        f"migrated to version {body['version']} sha256:{body['to'][:12]} by {body['by'] or 'somebody'}{told}"
+    )
+
+
 def _timer(body: Body) -> str:
     why = f" to call {body['key']} again after {body['after']}" if "key" in body else ""
     return f"waits for time{why}"
@@ -132,8 +156,9 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "approval_reviewed": lambda body: (
         f"{body['by']} reviewed request {body['request']}: {_short(body['note'])}"
     ),
-    "call_held": lambda body: f"call {body['key']} is not made: {body['because']}",
     "rolled_back": _rolled_back,
+    "amended": _amended,
+    "migrated": _migrated,
     "timer_set": _timer,
     "run_finished": _finished,
 }

@@ -13,8 +13,8 @@ from itertools import zip_longest
 
 from statemachine.clock import instant
 from statemachine.errors import InvalidInput
-from statemachine.journal.reasons import Cause, cause_of
-from statemachine.journal.replay import Written, moves
+from statemachine.journal.reasons import Cause, cause_of, no_place
+from statemachine.journal.replay import Versions, Written, first, moves
 from statemachine.kernel import (
     UNDO_NEXT,
     Entry,
@@ -24,11 +24,10 @@ from statemachine.kernel import (
     PendingCall,
     Snapshot,
     Step,
-    queue,
-    start,
     step,
 )
 from statemachine.kernel.due import coming
+from statemachine.kernel.migrating import MIGRATED
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.duration import spell
 
@@ -102,7 +101,13 @@ class Comparison:
     waits: tuple[Wait, ...]
 
 
-def compare(old: Definition, new: Definition, run: str, records: Iterable[Written]) -> Comparison:
+def compare(
+    old: Definition,
+    new: Definition,
+    run: str,
+    records: Iterable[Written],
+    versions: Versions | None = None,
+) -> Comparison:
     """Return what ``new`` makes of a run that ``old`` recorded; nothing is called.
 
     Args:
@@ -110,13 +115,16 @@ def compare(old: Definition, new: Definition, run: str, records: Iterable[Writte
         new: The other one.
         run: Id of the run.
         records: Its records from the first; streamed, never held.
+        versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
 
     Raises:
         Deviates: The journal is no path of ``old``.
     """
     side = _SideBySide(old, new)
     steps = 0
-    for event, made in moves(old, run, records):
+    for event, made in moves(old, run, records, versions=versions):
+        if made.entries[0][0] == MIGRATED:
+            break  # what another version has decided since is no word on this one
         difference = side.take(run, event, made)
         if difference is not None:
             return Comparison(steps, difference, tuple(side.waits))
@@ -155,12 +163,16 @@ class _SideBySide:
 
     def _begin(self, run: str, made: Step) -> Step | Difference:
         kind, body = made.entries[0]
-        begin = queue if body.get("queued") else start
+        state = made.snapshot.state
+        wrong = no_place(self._old, self._new, made.snapshot) if "parent" in body else None
+        cause: Cause = "inputs"
         try:
-            return begin(self._new, run, body["inputs"], made.at, body.get("by", ""))
+            if wrong is None:
+                return first(self._new, run, made.at, body)
+            cause, why = wrong
         except InvalidInput as error:
-            state = made.snapshot.state
-            return Difference(1, state, "", (kind, body), None, "inputs", str(error).replace("\n", "; "))
+            why = str(error).replace("\n", "; ")
+        return Difference(1, state, "", (kind, body), None, cause, why)
 
     def _earlier(self, event: Event, at: float) -> Difference | None:
         """Return what time does on the new machine before the recorded event comes, if it did not do so then."""
@@ -214,9 +226,8 @@ class _SideBySide:
 
     def _answer(self, event: Event, at: float) -> Step:
         assert self._is is not None
-        event = (
-            self._ledger.next() if event.name == UNDO_NEXT else event
-        )  # what can be undone is for each to say
+        if event.name == UNDO_NEXT:
+            event = self._ledger.next()  # what can be undone is for each machine to say
         return step(self._new, self._is, event, instant(at + self._shift))
 
     def _unlike(self, event: Event, cause: Cause, why: str) -> Difference:

@@ -12,7 +12,7 @@ from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft, described
 from statemachine.kernel.events import NOTHING
 from statemachine.kernel.snapshot import Immediate, PendingApproval
-from statemachine.machine.definition import DENIED, REFUSED, Action, Asking
+from statemachine.machine.definition import DENIED, REFUSED, STALE, Action, Asking
 from statemachine.machine.expressions import Expression
 
 
@@ -40,8 +40,9 @@ def ask(
         return
     wrong = forbidden(draft, asking)
     if wrong:
-        draft.fail("guard", wrong, action.tool)
-        draft.pending = Immediate(REFUSED)
+        stale = tuple(draft.stale)
+        draft.fail("stale_data" if stale else "guard", wrong, action.tool)
+        draft.pending = Immediate(STALE, stale) if stale else Immediate(REFUSED)
         return
     request = f"{draft.before.run}:{draft.before.seq + len(draft.entries) + 1}"
     asked = asking.levels[level]
@@ -103,6 +104,8 @@ def spoken(expression: Expression | None, draft: Draft) -> str:
         value = expression.value(draft)
     except InvalidExpression:
         return ""  # the agent did not say
+    finally:
+        draft.stale = NOTHING  # nothing is decided by it
     return "" if value is None else str(value)
 
 
@@ -111,5 +114,8 @@ def forbidden(draft: Draft, asking: Asking) -> str:
     if asking.guard is None:
         return ""
     verdict, read, error = asking.guard.decide(draft)
+    if draft.stale:
+        error = "; ".join(draft.stale.values()) if verdict is None else ""
+        draft.stale = draft.stale if verdict is None else NOTHING
     shown = error or ", ".join(f"{name} = {value!r}" for name, value in read.items())
     return "" if verdict is True else f"it may be approved only while {asking.guard.text} ({shown})"

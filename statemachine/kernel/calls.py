@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from statemachine.clock import instant
+from statemachine.errors import InvalidExpression
 from statemachine.kernel.byhand import marked
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.enter import intend, send
-from statemachine.kernel.events import AGAIN, FINISH, HELD, LIFTED, RECOVER, RESOLVE, Event, Step
+from statemachine.kernel.enter import caller_of, inputs_of, intend, send
+from statemachine.kernel.events import AGAIN, FINISH, NOTHING, RECOVER, RESOLVE, Event, Step
 from statemachine.kernel.ledger import Written
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.rollback import not_undone, undo, undone
 from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import PendingCall, Rollback
+from statemachine.machine.definition import AMENDED
 from statemachine.machine.model import FailureClass
 from statemachine.machine.outcome import Failure, Outcome
+
+_UNCERTAIN = ("timeout", "in_doubt")
+"""Failures after which a write may have happened."""
 
 
 def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
@@ -28,15 +34,6 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
         return _finished(draft, call, event.outcome)
     if event.name == AGAIN and call.phase == "backoff" and draft.now >= call.due:
         return _again(draft, call, AGAIN)
-    if event.name == HELD and call.phase == "sent":
-        draft.pending, draft.status = replace(call, phase="held"), "waiting"
-        draft.add("call_held", {"key": call.key, "because": event.payload.get("because", "")})
-        return draft.step(HELD, "noted")
-    if event.name == LIFTED and call.phase == "held":
-        if call.approval is None:
-            return _again(draft, call, LIFTED)
-        intend(draft, {}, retries=call.retries)  # what was approved is used up: that time has passed
-        return draft.step(LIFTED, "noted")
     if event.name == RECOVER and call.phase == "sent":
         repeatable = draft.definition.declaration.tools[call.tool].repeatable
         return _again(draft, call, RECOVER) if repeatable else _doubt(draft, call, RECOVER)
@@ -46,13 +43,20 @@ def about_call(draft: Draft, call: PendingCall, event: Event) -> Step:
 
 
 def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: bool = True) -> Step:
-    draft.add("call_finished", {"key": call.key, **outcome.as_data()})
+    body: dict[str, Any] = {"key": call.key, **outcome.as_data()}
+    draft.add("call_finished", body)
     if outcome.pretended:
         draft.edited = marked(draft.edited, f"call {call.tool}")
     if outcome.cost:
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
     if call.refreshes is not None:
         return _refreshed(draft, call, outcome)
+    repeatable = draft.definition.declaration.tools[call.tool].repeatable
+    if draft.amended and draft.rollback is None:
+        body["trusted"] = False
+        if outcome.failure is not None and not repeatable and outcome.failure.failure in _UNCERTAIN:
+            return _doubt(draft, replace(call, after=outcome.failure.failure), FINISH)
+        return route(draft, AMENDED)
     if draft.rollback is not None:
         failure = outcome.failure
         if outcome.not_done:
@@ -60,33 +64,37 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         if failure is None:
             return undone(draft, draft.rollback)
     else:
-        failure = outcome.failure or _keep(draft, outcome.output, checked)
+        failure = outcome.failure or _keep(draft, call.tool, outcome, checked)
     if failure is None:
         draft.failure = None  # what failed before has been answered
         return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
-    repeatable = draft.definition.declaration.tools[call.tool].repeatable
-    if failure.failure in ("timeout", "in_doubt") and not repeatable:
+    if draft.stale:  # the call was made: only whether its answer is enough cannot be told
+        return route(draft, "done")
+    if failure.failure in _UNCERTAIN and not repeatable:
         return _doubt(draft, replace(call, after=failure.failure), FINISH)
     return _failed(draft, call, failure)
 
 
-def _keep(draft: Draft, output: Any, checked: bool) -> Failure | None:
+def _keep(draft: Draft, tool: str, outcome: Outcome, checked: bool) -> Failure | None:
     """Write the output where the state saves it; return a failure if it cannot be, or is not enough.
 
     An output that nobody ``checked`` against the tool's type is checked against the type of each field.
     """
     definition, action = draft.definition, draft.definition.actions[draft.state]
-    values, wrong = saved(definition, action.saves, output, check_all=not checked)
+    values, wrong = saved(definition, action.saves, outcome.output, draft.state, check_all=not checked)
     if wrong:
-        return Failure("contract", f"the output is no {wrong}")
+        return Failure("contract", wrong)
     if action.sufficient is not None:
-        draft.output = output
+        draft.output = outcome.output
         verdict, read, error_text = action.sufficient.decide(draft)
+        if draft.stale and verdict is None:
+            return Failure("stale_data", "; ".join(draft.stale.values()))
+        draft.stale = NOTHING
         if verdict is not True:
             shown = ", ".join(f"{name} = {value!r}" for name, value in read.items())
             why = error_text or f"{action.sufficient.text} is false ({shown})"
             return Failure("data_error", f"the answer is not sufficient: {why}")
-    draft.write(values)
+    draft.write(values, tool, observed=outcome.observed)
     return None
 
 
@@ -118,7 +126,7 @@ def _refresh(draft: Draft, reader: str, retries: Mapping[str, int], tool: str) -
     limit = limit_reached(draft, step=False, call=True)
     if limit is not None:
         return end_by_limit(draft, FINISH, limit)
-    intend(draft, dict(draft.entries[-1][1]), _state_of(draft, reader), retries, refreshes=tool)
+    intend(draft, dict(draft.entries[-1][1]), caller_of(draft, reader), retries, refreshes=tool)
     return draft.step(FINISH, "retry")
 
 
@@ -126,23 +134,21 @@ def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
     """Make the call anew with what was read, as a call of its own; if nothing was, the data stay stale."""
     failure = outcome.failure
     if failure is None:
-        reader = _state_of(draft, call.tool)
-        values, wrong = saved(draft.definition, draft.definition.actions[reader].saves, outcome.output)
+        reader = caller_of(draft, call.tool)
+        values, wrong = saved(
+            draft.definition, draft.definition.actions[reader].saves, outcome.output, reader
+        )
         if not wrong:
-            draft.write(values, reader)
+            draft.write(values, call.tool, reader, outcome.observed)
             limit = limit_reached(draft, step=False, call=True)
             if limit is not None:
                 return end_by_limit(draft, FINISH, limit)
             intend(draft, dict(draft.entries[-1][1]), None, call.retries)
             return draft.step(FINISH, "retry")
-        failure = Failure("contract", f"the output is no {wrong}")
+        failure = Failure("contract", wrong)
     message = f"the data are stale, and {call.tool} could not read them anew: {failure.message}"
     draft.fail("stale_data", message, call.refreshes or call.tool)
     return route(draft, "failed.stale_data")
-
-
-def _state_of(draft: Draft, tool: str) -> str:
-    return next(name for name, action in draft.definition.actions.items() if action.tool == tool)
 
 
 def _share(seed: str) -> float:
@@ -155,6 +161,13 @@ def _again(draft: Draft, call: PendingCall, event: str) -> Step:
     limit = limit_reached(draft, step=False, call=True)
     if limit is not None and draft.rollback is None:
         return end_by_limit(draft, event, limit)
+    if event == AGAIN and draft.rollback is None and draft.perishable:
+        # It was not made and is not with what is too old by now; after a crash it is, to know what it did.
+        state = draft.state if call.refreshes is None else caller_of(draft, call.tool)
+        with contextlib.suppress(InvalidExpression):
+            inputs_of(draft, draft.definition.actions[state])
+        if draft.stale:
+            return route(draft, event)
     send(draft, replace(call, attempt=call.attempt + 1, phase="sent", due=draft.now, after=None))
     return draft.step(event, "retry")
 
@@ -180,6 +193,8 @@ def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
         return _doubt(draft, call, RESOLVE, ask=False)
     if happened:
         return _finished(draft, call, Outcome(event.payload.get("output")), checked=False)
+    if draft.amended and draft.rollback is None:
+        return route(draft, AMENDED)
     if call.after is None:
         return _again(draft, call, RESOLVE)
     # It failed, and now is known to have done nothing: the tool's policy decides, and ends it at last.

@@ -59,6 +59,8 @@ def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
     if limit is not None:
         return end_by_limit(draft, event, limit)
     intend(draft, {}, retries=pending.retries, approved=pending)
+    if draft.stale and not draft.entries:
+        return route(draft, event)
     return draft.step(event, "noted")
 
 

@@ -10,6 +10,7 @@ from statemachine.kernel.receipt import Candidate, Receipt, Verdict
 from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
 from statemachine.kernel.table import table_of
 from statemachine.machine.definition import Definition, Edge
+from statemachine.machine.duration import spell
 from statemachine.machine.expressions import Root
 
 
@@ -32,9 +33,13 @@ class Draft:
         candidates: The account of the transitions that were considered.
         chosen: The last one that was chosen.
         error: Why a guard of the last choice failed to evaluate; empty if none did.
+        perishable: After how many seconds values grow stale, by field; empty once the run ends.
+        stale: The fields that are too old for what was last decided or computed, and what to say of each.
+        outdated: Those that decided where the run goes.
     """
 
     __slots__ = (
+        "amended",
         "attempts",
         "because",
         "before",
@@ -56,13 +61,16 @@ class Draft:
         "hold",
         "instead",
         "now",
+        "outdated",
         "output",
         "pending",
+        "perishable",
         "recent",
         "result",
         "reviews",
         "rollback",
         "sources",
+        "stale",
         "state",
         "status",
         "steps",
@@ -84,6 +92,9 @@ class Draft:
         self.candidates: list[Candidate] = []
         self.chosen: Edge | None = None
         self.error = ""
+        self.perishable = definition.perishable
+        self.stale: Mapping[str, str] = NOTHING
+        self.outdated: tuple[str, ...] = ()
 
         self.status = before.status
         self.state = before.state
@@ -105,6 +116,7 @@ class Draft:
         self.denied = before.denied
         self.reviews = before.reviews
         self.edited = before.edited
+        self.amended = before.amended
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -113,16 +125,18 @@ class Draft:
     def select(self, name: str, payload: Mapping[str, Any] = NOTHING, output: Any = None) -> Edge | None:
         """Return the transition that an event takes; None if it has none, all are denied, or a guard failed."""
         self.event, self.output = {**payload, "name": name}, output
-        self.chosen, self.error = None, ""
+        self.chosen, self.error, self.stale = None, "", NOTHING
         event = table_of(self.definition).events.get(name)
         if event is not None and self.state in event.transitions:
             event.trigger(self)
         return self.chosen
 
     def read(self, root: Root, path: tuple[str, ...]) -> Any:
-        """Return the value at ``path`` below ``root``; None when there is none."""
+        """Return the value at ``path`` below ``root``; None when there is none, or when it is too old."""
         value: Any
         if root == "context":
+            if self.perishable and path[0] in self.perishable and self._too_old(path[0]):
+                return None
             value = self.context
         elif root == "output":
             value = self.output
@@ -133,27 +147,39 @@ class Draft:
         elif root == "attempts":
             return self.attempts.get(path[0], 0)
         elif root == "fresh":
-            return self._fresh(path[0])
+            return self.context.get(path[0]) is not None and not self._age_beyond(path[0])
         else:
-            known = self.failure if path == ("failure",) else self.read("context", path)
+            known = self.failure if path == ("failure",) else _inside(self.context, path)
             return known is not None
-        for key in path:
-            if value.__class__ is not dict and not isinstance(value, Mapping):
-                return None
-            value = value.get(key)
-        return value
+        return _inside(value, path)
 
-    def _fresh(self, field: str) -> bool:
-        if self.context.get(field) is None:
-            return False
-        fresh_for = self.definition.declaration.context[field].fresh_for
-        return fresh_for is None or self.now - self.sources[field].at <= fresh_for
+    def _age_beyond(self, field: str) -> float:
+        """Return the age of a value that has grown stale, in seconds; 0 of any other."""
+        lasts = self.perishable.get(field)
+        if lasts is None or self.context.get(field) is None:
+            return 0
+        age = self.now - self.sources[field].at
+        return age if age > lasts else 0
 
-    def write(self, values: Mapping[str, Any], by: str | None = None) -> None:
-        """Write context fields, as the state that the run is in or, to refresh them, another one."""
+    def _too_old(self, field: str) -> bool:
+        age = self._age_beyond(field)
+        if age:
+            told = f"`{field}` is {age:.6g} s old and fresh for {spell(self.perishable[field])}"
+            self.stale = {**self.stale, field: told}
+        return bool(age)
+
+    def write(
+        self, values: Mapping[str, Any], of: str, by: str | None = None, observed: float | None = None
+    ) -> None:
+        """Write context fields that ``of``, a tool or an event, gave.
+
+        The writer is the state that the run is in or, to refresh them, another one; ``observed`` is when they
+        were so, at most now.
+        """
         if values:
+            at = self.now if observed is None else min(observed, self.now)
             self.context = {**self.context, **values}
-            self.sources = {**self.sources, **dict.fromkeys(values, Source(by or self.state, self.now))}
+            self.sources = {**self.sources, **dict.fromkeys(values, Source(by or self.state, at, of))}
 
     def fail(self, failure: str, message: str, tool: str = "") -> None:
         """Note a failure where guards and people find it."""
@@ -195,10 +221,20 @@ class Draft:
             self.reviews,
             self.edited,
             before.parent,
+            self.amended,
+            before.code,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)
         return Step(snapshot, receipt, entries, self.call, self.now)
+
+
+def _inside(value: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if value.__class__ is not dict and not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
 
 
 def described(failure: Mapping[str, str]) -> str:

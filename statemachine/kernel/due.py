@@ -43,7 +43,7 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
 
 def may_leave(definition: Definition, call: PendingCall) -> bool:
     """Return whether the run may move on without the call's outcome: only if it changes nothing."""
-    return call.phase in ("backoff", "held") or definition.declaration.tools[call.tool].effect == "read"
+    return call.phase == "backoff" or definition.declaration.tools[call.tool].effect == "read"
 
 
 def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
@@ -57,8 +57,6 @@ def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
             return f"time, to call {tool} again"
         case PendingApproval(tool=tool, held=held):
             return f"a freeze to end, to call {tool}" if held else f"approval of {tool}"
-        case PendingCall(phase="held", tool=tool):
-            return f"a stop to be lifted, to call {tool}"
         case PendingCall(phase="doubt", key=key):
             return f"a decision on call {key}"
         case None:

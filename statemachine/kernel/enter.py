@@ -13,7 +13,7 @@ from statemachine.kernel.events import INTEND, NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
-from statemachine.machine.definition import REFUSED, STUCK, Action, Definition, Edge
+from statemachine.machine.definition import REFUSED, STALE, STUCK, Action, Definition, Edge
 from statemachine.machine.expressions import Expression
 
 
@@ -42,6 +42,8 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
         body["attempt"] = attempt
     if draft.instead:
         body["instead"] = draft.instead
+    if draft.outdated:
+        body["stale"] = list(draft.outdated)
     tried = draft.candidates
     if len(tried) > 1 or (tried and tried[0].guard is not None):
         body["tried"] = [c.as_data() for c in tried]
@@ -51,7 +53,7 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
     draft.state = draft.target = target
     draft.entered = draft.now
     draft.steps += 1
-    draft.pending, draft.status = None, "running"
+    draft.pending, draft.status, draft.amended = None, "running", False
     stalled = unchanged_round(draft, target) if state.attempts is not None else ""
     if stalled:
         _stuck(draft, stalled)
@@ -92,12 +94,15 @@ def intend(
     """
     action = draft.definition.actions[state or draft.state]
     try:
-        given = {name: expression.value(draft) for name, expression in action.arguments.items()}
+        given = inputs_of(draft, action)
     except InvalidExpression as error:
         message = f"the input of {action.tool} cannot be computed: {error}"
         entry["error"] = message
         draft.fail("guard", message, action.tool)
         draft.pending = Immediate(REFUSED)
+        return
+    if draft.stale:
+        _too_old(draft, entry, action.tool, retries, refreshes)
         return
     seq = draft.before.seq + len(draft.entries) + 1
     given = {name: value for name, value in given.items() if value is not None}
@@ -116,6 +121,51 @@ def intend(
         key, seq, action.tool, given, 1, "sent", draft.now, retries, None, refreshes, None, request
     )
     send(draft, call, action)
+
+
+def inputs_of(draft: Draft, action: Action) -> dict[str, Any]:
+    """Return the inputs of a call as they are now; ``draft.stale`` tells which of them cannot be had.
+
+    Raises:
+        InvalidExpression: One cannot be computed, and not because of what is stale.
+    """
+    if not draft.perishable:
+        return {name: expression.value(draft) for name, expression in action.arguments.items()}
+    given: dict[str, Any] = {}
+    stale: dict[str, str] = {}
+    for name, expression in action.arguments.items():
+        draft.stale = NOTHING
+        try:
+            given[name] = expression.value(draft)
+            if expression.computed:
+                continue  # what is too old did not matter
+        except InvalidExpression:
+            if not draft.stale:
+                raise
+        stale |= draft.stale
+    draft.stale = stale
+    return given
+
+
+def _too_old(
+    draft: Draft, entry: dict[str, Any], tool: str, retries: Mapping[str, int], refreshes: str | None
+) -> None:
+    """Read anew what a call's input needs, as the tool's policy says; else let the machine answer `stale`."""
+    told = f"the input of {tool} would be stale: {'; '.join(draft.stale.values())}"
+    entry["error"] = told
+    policy = draft.definition.declaration.tools[tool].retry.get("stale_data")
+    used = retries.get("stale_data", 0)
+    if policy is not None and policy.refresh is not None and refreshes is None and used < policy.max:
+        again = {**retries, "stale_data": used + 1}
+        intend(draft, entry, caller_of(draft, policy.refresh), again, refreshes=tool)
+        return
+    draft.fail("stale_data", told, tool)
+    draft.pending = Immediate(STALE, tuple(draft.stale))
+
+
+def caller_of(draft: Draft, tool: str) -> str:
+    """Return the state that calls a tool; of one that refreshes there is only one."""
+    return next(name for name, action in draft.definition.actions.items() if action.tool == tool)
 
 
 def _stuck(draft: Draft, what: str) -> None:
@@ -145,6 +195,7 @@ def finish(draft: Draft, status: Status | None = None) -> None:
     definition, state = draft.definition, draft.state
     final = definition.declaration.states[state].final
     draft.pending = None
+    draft.perishable = NOTHING  # what a run says at its end is what it knew, however old
     cancelled = final is None or (draft.cancelled and final == "failed")
     draft.status = status or ("cancelled" if cancelled or final is None else final)
     if draft.status == "succeeded":

@@ -30,9 +30,8 @@ RELEASED = "approval.released"
 REVIEWED = "approval.reviewed"
 """The event that says who looked at a call for which glass was broken."""
 
-HELD = "call.held"
-LIFTED = "call.lifted"
-"""Events that say that a stop keeps the host from making the pending call, and that it no longer does."""
+LIFTED = "stop.lifted"
+"""What wakes runs that a stop has held; no run is moved by it."""
 
 ANNOUNCED = "approval.announced"
 """The event that says who was told of a request."""
@@ -59,16 +58,17 @@ class Event:
 
     Attributes:
         name: ``elapsed``, ``timeout``, ``cancelled``, ``always``, ``limit.elapsed``, START, an event from
-            outside, ``undo``, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
-        payload: What it carries; for a resolution ``happened`` and, if it did, ``output``, or ``undo``; for
+            outside, ``amended``, ``undo``, INTEND, EDIT, or one of FINISH, AGAIN, RECOVER, RESOLVE and UNDO_NEXT.
+        payload: What it carries; for ``amended`` fields with their new values; for a resolution ``happened``
+            and, if it did, ``output``, or ``undo``; for
             UNDO_NEXT ``write``, the parts of a Written or None, and ``left``, how many calls of each tool
             stand (see :class:`statemachine.kernel.ledger.Ledger`).
         outcome: For FINISH, how the call ended.
         key: For the events about a call, the call's key.
             For DECIDED ``request``, ``verdict`` (``approve`` or ``deny``), ``approver`` and what signs it;
             ``void`` says why it does not count, ``by_time`` that it is the policy's, ``hold`` until when the
-            call must wait all the same, and ``because`` why. For RELEASED ``hold`` and ``because``, for HELD
-            ``because``, for ANNOUNCED ``told``.
+            call must wait all the same, and ``because`` why. For RELEASED ``hold`` and ``because``, for
+            ANNOUNCED ``told``.
         by: Who sent it, if a person or a program outside did.
         hold: Whether the run is to be held, with nothing intended, before the call of the state that it enters.
     """

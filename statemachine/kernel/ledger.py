@@ -33,6 +33,7 @@ class Ledger:
         standing: Writes that finished, wholly or in part, and were not undone; by key, the newest last.
         doubtful: Tools of writes that may stand, by key: they answered nonsense, or failed without a word on
             whether they happened. What they did is not known well enough to undo it.
+        tools: The tools of the version of the machine that the next records are of.
     """
 
     KINDS = frozenset(("call_intended", "call_finished", "call_resolved"))
@@ -41,6 +42,7 @@ class Ledger:
     def __init__(self, definition: Definition) -> None:
         self.standing: dict[str, Written] = {}
         self.doubtful: dict[str, str] = {}
+        self.tools = definition.declaration.tools
         self._definition = definition
         self._open: dict[str, tuple[str, Mapping[str, Any], str]] = {}
 
@@ -56,7 +58,7 @@ class Ledger:
             if undoes:
                 if body["kind"] == "success":
                     self.standing.pop(undoes, None)
-            elif self._definition.declaration.tools[tool].effect == "write":
+            elif self.tools[tool].effect == "write":
                 if body["kind"] != "failure":
                     self.doubtful.pop(key, None)
                     self.standing[key] = Written(key, tool, given, body["output"])
@@ -64,6 +66,10 @@ class Ledger:
                     self.doubtful[key] = tool
         elif kind == "call_resolved" and body["happened"] is False:
             self.doubtful.pop(body["key"], None)
+
+    def migrate(self, definition: Definition) -> None:
+        """Go on with the records of another version of the machine."""
+        self._definition, self.tools = definition, definition.declaration.tools
 
     def next(self) -> Event:
         """Return the event that offers a roll back the newest write that can be undone, and says what stands else."""

@@ -15,7 +15,7 @@ from statemachine.kernel.events import FINISH, UNDO_NEXT, Event, Step
 from statemachine.kernel.ledger import Written
 from statemachine.kernel.route import route, take
 from statemachine.kernel.snapshot import FINISHED, Immediate, PendingCall, Rollback, Status
-from statemachine.machine.definition import UNDO
+from statemachine.machine.definition import AMENDED, UNDO
 from statemachine.machine.outcome import Failure
 
 
@@ -61,7 +61,7 @@ def undone(draft: Draft, rollback: Rollback) -> Step:
     if doubted is not None:
         draft.rollback = None
         draft.fail("in_doubt", "it may have happened, and was undone", doubted.tool)
-        return route(draft, "failed.in_doubt")
+        return route(draft, AMENDED if draft.amended else "failed.in_doubt")
     count = rollback.undone.get(rollback.undoing, 0) + 1
     draft.rollback = replace(rollback, undone={**rollback.undone, rollback.undoing: count})
     draft.pending, draft.status = Immediate(UNDO_NEXT), "running"

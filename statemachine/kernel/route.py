@@ -11,7 +11,7 @@ from statemachine.kernel.events import NOTHING, Step
 from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
 from statemachine.kernel.saving import saved
-from statemachine.machine.definition import REFUSED, STUCK, Edge
+from statemachine.machine.definition import REFUSED, STALE, STUCK, Edge
 
 
 def route(
@@ -25,21 +25,24 @@ def route(
     """Take the transition that an event calls for.
 
     An ``external`` event that no transition takes is refused, and the run stays as it was. Any other always
-    leads somewhere: to the machine's ``otherwise`` state then.
+    leads somewhere: to the machine's ``otherwise`` state then. If values are too old to go on with already
+    (``draft.stale``), or a guard needs one that is, what answers that is taken instead.
     """
     if external:
         receives = draft.definition.receives.get(draft.state, ())
         # An event need not carry every part that the state keeps: another one that it takes does.
         carried = [save for save in receives if payload.get(save[1][0]) is not None]
-        values, wrong = saved(draft.definition, carried, payload)
+        values, wrong = saved(draft.definition, carried, payload, draft.state)
         if wrong:
             return draft.refuse(name, "denied")
-        draft.write(values)
-    edge = draft.select(name, payload, output)
+        draft.write(values, name)
+    edge = None if draft.stale else draft.select(name, payload, output)
     verdict: Verdict = "taken"
     if edge is None:
-        verdict = "guard_error" if draft.error else "denied" if draft.candidates else "unknown"
-        if draft.error:
+        verdict = "guard_error" if draft.error or draft.stale else "denied" if draft.candidates else "unknown"
+        if draft.stale or name == STALE:
+            edge = _answer_stale(draft, name)
+        elif draft.error:
             failed = draft.candidates[-1]
             draft.fail("guard", f"guard `{failed.guard}` failed to evaluate: {failed.error}")
             edge = draft.select(REFUSED) if name != REFUSED else None
@@ -51,6 +54,17 @@ def route(
     draft.instead = "otherwise"
     enter(draft, draft.definition.declaration.otherwise, name)
     return draft.step(name, verdict)
+
+
+def _answer_stale(draft: Draft, name: str) -> Edge | None:
+    """Return the transition for `stale` or, where none takes that, for `failed.stale_data`."""
+    edge = None
+    if draft.stale:
+        draft.outdated = tuple(draft.stale)
+        draft.fail("stale_data", "; ".join(draft.stale.values()))
+        if name != STALE:
+            edge = draft.select(STALE, {"fields": list(draft.outdated)})
+    return edge or draft.select("failed.stale_data")
 
 
 def take(draft: Draft, edge: Edge, name: str) -> Step:
@@ -91,7 +105,7 @@ def cancel(draft: Draft, by: str) -> Step:
 def _why_nowhere(draft: Draft, name: str, verdict: Verdict) -> str:
     if name.startswith("limit."):
         return limit_reason(draft, name)
-    if verdict == "guard_error" or name == STUCK or name.startswith("failed."):
+    if verdict == "guard_error" or name in (STUCK, STALE) or name.startswith("failed."):
         return draft.because
     if verdict == "denied":
         return f"every guard on `{name}` in {draft.state} said no"

@@ -19,10 +19,12 @@ class Source:
     Attributes:
         by: The state that wrote it, or ``operator``.
         at: When it was observed, in seconds since the epoch.
+        of: The tool or the event that gave it, ``input``, ``default`` or ``amendment``.
     """
 
     by: str
     at: float
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ class PendingCall:
         input: Its input as JSON data.
         attempt: 1 for the first time it is made.
         phase: ``sent`` (it may be happening), ``backoff`` (it failed and is due again), ``probe`` (it may
-            have happened and the world is to be asked), ``doubt`` (a person decides), ``held`` (a stop keeps it
-            from being made).
+            have happened and the world is to be asked), ``doubt`` (a person decides).
         due: In back-off, when it is made again; otherwise when it was sent.
         retries: Retries so far, by failure class.
         after: The failure class that left it in doubt; None after a crash.
@@ -51,7 +52,7 @@ class PendingCall:
     tool: str
     input: Mapping[str, Any]
     attempt: int
-    phase: Literal["sent", "backoff", "probe", "doubt", "held"]
+    phase: Literal["sent", "backoff", "probe", "doubt"]
     due: float
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     after: str | None = None
@@ -109,11 +110,14 @@ class Immediate:
     """An event that is to be handled next, without waiting for anything.
 
     Attributes:
-        event: Its name: ``always``, ``failed.guard`` when a call's input could not be computed, INTEND when
-            the run is held before the call of its state: nothing is intended yet.
+        event: Its name: ``always``; INTEND when the run is held before the call of its state, with nothing
+            intended yet; of a call whose input could not be computed ``failed.guard``, and ``stale`` where it
+            would have been too old.
+        fields: What is too old.
     """
 
     event: str
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class Snapshot(NamedTuple):
         reviews: Requests for which glass was broken, and at which nobody has looked since.
         edited: What a person changed by hand: fields, and calls whose outcome was pretended.
         parent: The record that the run was forked off, ``run:seq``; empty for any other.
+        amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
+        code: Fingerprint of the code of the tools that the run was started with, or migrated to.
     """
 
     run: str
@@ -195,6 +201,8 @@ class Snapshot(NamedTuple):
     reviews: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     parent: str = ""
+    amended: bool = False
+    code: str = ""
 
     @property
     def finished(self) -> bool:
@@ -213,8 +221,8 @@ class Snapshot(NamedTuple):
                 pending |= {"kind": "approval", "granted": list(asked.granted)}
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
-            case Immediate(event):
-                pending = {"kind": "immediate", "event": event}
+            case Immediate(event, fields):
+                pending = {"kind": "immediate", "event": event} | ({"fields": list(fields)} if fields else {})
         data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
@@ -224,7 +232,7 @@ class Snapshot(NamedTuple):
             "started": self.started,
             "entered": self.entered,
             "context": dict(self.context),
-            "sources": {name: [s.by, s.at] for name, s in self.sources.items()},
+            "sources": {name: [s.by, s.at, s.of] for name, s in self.sources.items()},
             "attempts": dict(self.attempts),
             "steps": self.steps,
             "calls": self.calls,
@@ -247,6 +255,10 @@ class Snapshot(NamedTuple):
             rollback = {n: getattr(self.rollback, n) for n in Rollback.__slots__}
             doubted = self.rollback.doubted and _call_data(self.rollback.doubted)
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
+        if self.amended:
+            data["amended"] = True
+        if self.code:
+            data["code"] = self.code
         return _known(data)
 
     @classmethod
@@ -261,19 +273,20 @@ class Snapshot(NamedTuple):
                 "timer": Timer,
                 "immediate": Immediate,
             }
-            if "granted" in parts:
-                parts["granted"] = tuple(parts["granted"])
+            for several in ("granted", "fields"):
+                if several in parts:
+                    parts[several] = tuple(parts[several])
             pending = kinds[parts.pop("kind")](**parts)
-        sources = {name: Source(by, at) for name, (by, at) in data["sources"].items()}
+        sources = {name: Source(*source) for name, source in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
         if rollback is not None:
             doubted = rollback.get("doubted") and PendingCall(**rollback["doubted"])
             rollback = Rollback(**{**rollback, "doubted": doubted})
         data = {"failure": None, "output": None, **data}
-        parts = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
-        listed = {name: tuple(data.get(name, ())) for name in ("recent", "edited", "reviews")}
-        return cls(**{**data, **parts, **listed})
+        read = {"pending": pending, "sources": sources, "watched": watched, "rollback": rollback}
+        tuples = {name: tuple(data.get(name, ())) for name in ("recent", "edited", "reviews")}
+        return cls(**{**data, **read, **tuples})
 
 
 def _call_data(call: PendingCall) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from statemachine.clock import instant
+from statemachine.kernel.amending import amend
 from statemachine.kernel.byhand import edited, released
 from statemachine.kernel.calls import about_call
 from statemachine.kernel.deciding import announced, decide, expire, release, reviewed
@@ -18,9 +19,7 @@ from statemachine.kernel.events import (
     DECIDED,
     EDIT,
     FINISH,
-    HELD,
     INTEND,
-    LIFTED,
     NOTHING,
     RECOVER,
     RELEASED,
@@ -35,15 +34,26 @@ from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.rollback import demanded, undo_next
 from statemachine.kernel.route import cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Source
-from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UNDO, Definition
+from statemachine.machine.definition import (
+    AMENDED,
+    DENIED,
+    EXPIRED,
+    REFUSED,
+    STALE,
+    STUCK,
+    UNDO,
+    Definition,
+)
 from statemachine.machine.model import OPERATOR
 
 STARTED = ("machine", "version", "digest", "inputs", "queued")
 """What the kernel itself writes into a run's first record."""
 
-_BY_TIME = frozenset(("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK))
+_BY_TIME = frozenset(
+    ("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK, STALE)
+)
 _ABOUT_APPROVAL = {DECIDED: decide, ANNOUNCED: announced, RELEASED: release}
-_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE, HELD, LIFTED))
+_ABOUT_CALLS = frozenset((FINISH, AGAIN, RECOVER, RESOLVE))
 
 
 def start(
@@ -102,7 +112,7 @@ def _begun(
         started=now,
         entered=now,
         context=context,
-        sources={n: Source(OPERATOR, now) for n in context},
+        sources={n: Source(OPERATOR, now, "input" if n in given else "default") for n in context},
         attempts={},
         steps=0,
         calls=0,
@@ -112,6 +122,7 @@ def _begun(
         because="",
         cancelled=False,
         output=None,
+        code=noted.get("code", ""),
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}
@@ -163,7 +174,12 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
             return draft.refuse(name, "unknown")
         if name == EXPIRED and isinstance(pending, PendingApproval):
             return expire(draft, pending)
+        if isinstance(pending, Immediate) and pending.fields:
+            draft.outdated = pending.fields
+            return route(draft, name, {"fields": list(pending.fields)})
         return route(draft, name)
+    if name == AMENDED:
+        return amend(draft, event)
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):
         return draft.refuse(name, "denied")
     if name == "cancelled":

@@ -32,6 +32,11 @@ class GuardedTransition(Transition):
             draft.candidates.append(Candidate(edge.event, edge.target, None, True, _NOTHING))
         else:
             verdict, values, error = guard.decide(draft)
+            if draft.stale:
+                if verdict is None or guard.opaque:
+                    verdict, error = None, "; ".join(draft.stale.values())
+                else:
+                    draft.stale = _NOTHING  # what is too old did not matter
             draft.candidates.append(Candidate(edge.event, edge.target, guard.text, verdict, values, error))
             if verdict is False:
                 return False

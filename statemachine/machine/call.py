@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -43,12 +44,15 @@ class Reply(Generic[T]):
         cost: What the call spent, by unit (``usd``, ``tokens``, …).
         done: Of a partial success, what was done.
         not_done: What was not; if there is anything, the event is ``partial`` instead of ``done``.
+        observed: When the output was so: seconds since the epoch, or a datetime with a time zone. Its age counts
+            from then; without it, from the end of the call. A time to come counts as now.
     """
 
     output: T
     cost: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     done: tuple[str, ...] = ()
     not_done: tuple[str, ...] = ()
+    observed: float | datetime | None = None
 
 
 class ToolFailure(Exception):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from statemachine.machine.allowances import Allowance
@@ -16,6 +20,12 @@ from statemachine.machine.signature import Signature
 STUCK = "stuck"
 """The event that a run raises which repeats itself."""
 
+STALE = "stale"
+"""The event that a guard or a call raises which reads a value that is older than it may be."""
+
+AMENDED = "amended"
+"""The event of a run whose operator changed what it was given."""
+
 UNDO = "undo"
 """The event with which a person asks for a roll back."""
 
@@ -27,6 +37,9 @@ EXPIRED = "expired"
 
 REFUSED = "failed.guard"
 """The event that a guard or an expression that fails to evaluate raises."""
+
+STALE_PAYLOAD: Mapping[str, Any] = {"fields": list[str]}
+"""What the event STALE carries: the names of the fields."""
 
 
 Save = tuple[str, tuple[str, ...], bool]
@@ -163,12 +176,41 @@ class Definition:
                 EXPIRED,
                 REFUSED,
                 STUCK,
+                STALE,
+                AMENDED,
             ]
             + [f"failed.{c}" for c in FAILURE_CLASSES]
             + limits
             + [f"limit.cost.{unit}" for unit in declared.limits.cost]
             + list(declared.events)
         )
+
+    @cached_property
+    def code(self) -> str:
+        """A fingerprint of the code of its tools: of the files that their functions are in, as they are now.
+
+        It is empty when no tool is a function. What those files import is not looked at.
+        """
+        modules = {s.function.__module__ for s in self.signatures.values() if s.function is not None}
+        files = {Path(getattr(sys.modules.get(name), "__file__", None) or "") for name in modules}
+        read = sorted(hashlib.sha256(file.read_bytes()).digest() for file in files if file.is_file())
+        return hashlib.sha256(b"".join(read)).hexdigest()[:16] if read else ""
+
+    @cached_property
+    def perishable(self) -> Mapping[str, float]:
+        """For each field whose values grow stale, after how many seconds they do."""
+        fields = self.declaration.context.items()
+        return {name: field.fresh_for for name, field in fields if field.fresh_for is not None}
+
+    def derived(self, changed: Iterable[str]) -> list[str]:
+        """Return the fields that rest on those that ``changed``, through others too, in the order declared."""
+        fields, found = self.declaration.context, set(changed)
+        given = frozenset(found)
+        while more := {
+            n for n, f in fields.items() if n not in found and not found.isdisjoint(f.derived_from)
+        }:
+            found |= more
+        return [name for name in fields if name in found - given]
 
     def final_states(self) -> Iterator[tuple[str, State]]:
         """Yield the final states."""
@@ -179,12 +221,12 @@ def event_names(event: str) -> tuple[str, ...]:
     """Return the names under which an event may be declared, from the most specific to the least.
 
     ``failed.transient`` is matched by itself, ``failed`` and ``*``; ``partial`` also by ``failed``, ``expired`` by
-    ``denied``. A limit,
-    a cancellation and a demanded roll back are not matched by ``*``: they are answers to a demand, not results.
+    ``denied``. A limit, a cancellation, an amendment and a demanded roll back are not matched by ``*``: they are
+    answers to a demand, not results. Nor is ``stale``: what does not answer it gets ``failed.stale_data``.
     """
     parts = event.split(".")
     names = tuple(".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    if parts[0] in ("limit", "cancelled", UNDO, "always"):
+    if parts[0] in ("limit", "cancelled", UNDO, "always", STALE, AMENDED):
         return names
     if event == "partial":
         return (*names, "failed", "*")

@@ -42,6 +42,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Names = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(
+        lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
+    ),
+]
+"""One name or several."""
+
+
 class ContextField(Part):
     """One typed field of the context.
 
@@ -49,20 +58,18 @@ class ContextField(Part):
         type: ``str``, ``list[str]``, ``str | None``, ``path``, ``tools.py:Verdict``, …
         owner: Who may write it: ``operator`` (an input of the run) or the states that save into it.
         default: Its value from the start; without one the field is unknown until it is written.
-        fresh_for: How long a value counts as fresh, in seconds; without it, for ever.
+        fresh_for: How long a value counts as fresh, in seconds; without it, for ever. Whoever reads an older one
+            gets the event ``stale`` instead.
+        derived_from: The fields that a value rests on: when the operator amends one of them, the value is as it
+            was at the start, unknown or the default.
         summary: What it means.
     """
 
     type: TypeText
-    owner: Annotated[
-        tuple[Name, ...],
-        BeforeValidator(
-            lambda v: (v,) if isinstance(v, str) else v, json_schema_input_type=Name | tuple[Name, ...]
-        ),
-        Field(min_length=1),
-    ]
+    owner: Annotated[Names, Field(min_length=1)]
     default: Json = None
     fresh_for: Duration | None = None
+    derived_from: Names = ()
     summary: Text | None = None
 
     @property
@@ -423,6 +430,20 @@ class State(Part):
         return "event" if self.final is None else "final"
 
 
+class Migration(Part):
+    """How runs of an older version are moved to this one, where names alone do not say it.
+
+    Attributes:
+        states: Old state to new state, of those that have another name.
+        fields: Old context field to new one, of those that have another name; null drops what it holds.
+        set: New fields, each with its value as an expression over the old context.
+    """
+
+    states: dict[Name, Name] = {}
+    fields: dict[Name, Name | None] = {}
+    set: dict[Name, Text] = {}
+
+
 class Declaration(Part):
     """A whole machine as data.
 
@@ -437,6 +458,7 @@ class Declaration(Part):
         initial: The state a run starts in.
         on: Transitions by event from every state that is not final, after the state's own.
         states: The states.
+        migrations: By the version or the digest of an older one: how its runs are moved to this one.
     """
 
     machine: Name
@@ -449,6 +471,7 @@ class Declaration(Part):
     initial: Name
     on: OnEvents = {}
     states: Annotated[dict[Name, State], Field(min_length=1)]
+    migrations: dict[Text, Migration] = {}
 
     def as_data(self) -> dict[str, Any]:
         """Return the declaration as plain JSON data without what is left at its default."""

@@ -35,6 +35,7 @@ class Outcome:
         not_done: Of a partial success, what was not.
         failure: Why it failed, if it did.
         pretended: Who answered instead of the world; empty when the call was made.
+        observed: When the output was so, in seconds since the epoch, if the tool said.
     """
 
     output: Any = None
@@ -43,6 +44,7 @@ class Outcome:
     not_done: tuple[str, ...] = ()
     failure: Failure | None = None
     pretended: str = ""
+    observed: float | None = None
 
     @property
     def kind(self) -> Literal["success", "partial", "failure"]:
@@ -66,6 +68,8 @@ class Outcome:
         data["output"] = self.output
         if self.not_done:
             data |= {"done": list(self.done), "not_done": list(self.not_done)}
+        if self.observed is not None:
+            data["observed"] = self.observed
         return data
 
     @classmethod
@@ -83,4 +87,5 @@ class Outcome:
             tuple(data.get("done", ())),
             tuple(data.get("not_done", ())),
             pretended=data.get("pretended", ""),
+            observed=data.get("observed"),
         )

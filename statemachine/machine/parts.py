@@ -29,10 +29,14 @@ class Owner:
 
     states: tuple[str, ...]
     fresh_for: DurationText | None
+    derived_from: str | Sequence[str]
 
-    def __init__(self, *states: str, fresh_for: DurationText | None = None) -> None:
+    def __init__(
+        self, *states: str, fresh_for: DurationText | None = None, derived_from: str | Sequence[str] = ()
+    ) -> None:
         object.__setattr__(self, "states", states)
         object.__setattr__(self, "fresh_for", fresh_for)
+        object.__setattr__(self, "derived_from", derived_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ class MachineBuilder:
         events: Events from outside, each with the types of its payload.
         limits: What ends any run.
         on: Transitions from every state that is not final.
+        migrations: By older version: how its runs are moved to this one; see
+            :class:`statemachine.machine.model.Migration`.
         summary: What the machine does, in a line.
     """
 
@@ -58,6 +60,7 @@ class MachineBuilder:
         events: Mapping[str, Mapping[str, Any]] | None = None,
         limits: Mapping[str, Any] | None = None,
         on: Mapping[str, Route] | None = None,
+        migrations: Mapping[str, Mapping[str, Mapping[str, str | None]]] | None = None,
         summary: str | None = None,
     ) -> None:
         self._places: dict[Keys, tuple[str, int]] = {(): self._here()}
@@ -65,7 +68,9 @@ class MachineBuilder:
         self._functions: dict[str, Callable[..., Any]] = {}
         self._report = Report(self._place, named=True)
         self._context = context
-        self._head = given(machine=name, version=version, summary=summary, limits=limits)
+        self._head = given(
+            machine=name, version=version, summary=summary, limits=limits, migrations=migrations
+        )
         self._tools: dict[str, Any] = {}
         self._states: dict[str, Any] = {}
         self._events = self._payloads(events)
@@ -267,6 +272,7 @@ class MachineBuilder:
             fields[name] = given(
                 owner=list(owners),
                 fresh_for=marks[0].fresh_for if marks else None,
+                derived_from=(marks[0].derived_from or None) if marks else None,
                 summary=info.description,
             )
             try:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from statemachine.errors import InvalidReference
 from statemachine.machine import types
 from statemachine.machine.calls import Calls, assignable
-from statemachine.machine.definition import Definition, Edge
+from statemachine.machine.definition import STALE, STALE_PAYLOAD, Definition, Edge
 from statemachine.machine.expressions import Expression
 from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.model import Declaration, Tool, Transition
@@ -241,7 +241,7 @@ class _Resolver:
         return table
 
     def _edge(self, path: Keys, event: str, transition: Transition, output: Any) -> Edge:
-        payload = self.payloads.get(event)
+        payload = STALE_PAYLOAD if event == STALE else self.payloads.get(event)
         if payload is None and event in self.report.lost("events"):
             payload = LOST
         guard = self.scopes.guard(

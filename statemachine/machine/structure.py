@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 
-from statemachine.machine.definition import REFUSED
+from statemachine.machine.definition import AMENDED, REFUSED, STALE
 from statemachine.machine.model import FAILURE_CLASSES, OPERATOR, Declaration, State, Transition
 from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 
 _FAILED = ("failed", REFUSED, *(f"failed.{c}" for c in FAILURE_CLASSES))
 _RAISED = (
-    "done",
-    "partial",
-    "failed",
-    "elapsed",
-    "timeout",
-    "cancelled",
-    "undo",
-    "denied",
-    "expired",
-    "limit",
-    "always",
-    "stuck",
+    *("done", "partial", "failed", "elapsed", "timeout", "cancelled", "undo", "denied", "expired"),
+    *("limit", "always", "stuck", STALE, AMENDED),
 )
 """First words of the events that the runtime raises."""
 
@@ -58,6 +49,8 @@ class _Structure:
                     hint = suggest(owner, [OPERATOR, *declared.states])
                     message = f"`{owner}` is neither a state nor `{OPERATOR}`{hint}"
                     self.report.add("SM113", ("context", name, "owner"), message)
+        self._derivations()
+        self._migrations()
         for name in declared.limits.watch:
             if self.report.missing("context", name, declared.context):
                 message = f"there is no context field `{name}`{suggest(name, declared.context)}"
@@ -81,6 +74,37 @@ class _Structure:
     def _state(self, path: Keys, name: str) -> None:
         if path not in self.report.damaged and self.report.missing("states", name, self.declared.states):
             self.report.add("SM110", path, f"there is no state `{name}`{suggest(name, self.declared.states)}")
+
+    def _derivations(self) -> None:
+        """Report what a field cannot rest on: another that is not there, or in the end itself."""
+        fields = self.declared.context
+        for name, field in fields.items():
+            path: Keys = ("context", name, "derived_from")
+            for other in field.derived_from:
+                if self.report.missing("context", other, fields):
+                    self.report.add(
+                        "SM113", path, f"there is no context field `{other}`{suggest(other, fields)}"
+                    )
+        rests = {n: [d for d in f.derived_from if d in fields] for n, f in fields.items()}
+        try:
+            TopologicalSorter(rests).prepare()
+        except CycleError as error:
+            circle = error.args[1][::-1]
+            message = f"fields are derived from each other in a circle: {' → '.join(circle)}"
+            self.report.add("SM127", ("context", circle[0], "derived_from"), message)
+
+    def _migrations(self) -> None:
+        """Report what runs of an older version would be moved to and is not there."""
+        for version, moved in self.declared.migrations.items():
+            path: Keys = ("migrations", version)
+            for old, state in moved.states.items():
+                self._state((*path, "states", old), state)
+            named = [((*path, "fields", old), new) for old, new in moved.fields.items() if new is not None]
+            named += [((*path, "set", new), new) for new in moved.set]
+            for place, name in named:
+                if self.report.missing("context", name, self.declared.context):
+                    message = f"there is no context field `{name}`{suggest(name, self.declared.context)}"
+                    self.report.add("SM113", place, message)
 
     def _tools(self) -> None:
         tools = self.declared.tools
@@ -170,6 +194,10 @@ class _Structure:
             if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
                 message = "declare `stuck_after:` under limits: to get `stuck`"
                 self.report.add("SM125", path, message, key=True)
+        elif event == STALE:
+            if not self.report.lost("context") and ("context",) not in self.report.damaged:
+                message = "no value grows stale: declare `fresh_for:` on a context field to get `stale`"
+                self.report.add("SM125", path, message, key=True)
         elif event in ("limit.calls", "limit.elapsed") or event.startswith("limit.cost."):
             if not self.report.lost("limits") and ("limits",) not in self.report.damaged:
                 message = f"no such limit is declared; declare it under limits: to get `{event}`"
@@ -181,8 +209,9 @@ class _Structure:
 
     def _possible(self, states: Iterable[State]) -> list[str]:
         limits = self.declared.limits
-        possible = ["*", "cancelled", "undo", "limit", "limit.cost", *_FAILED, *self.declared.events]
+        possible = ["*", "cancelled", AMENDED, "undo", "limit", "limit.cost", *_FAILED, *self.declared.events]
         possible += ["stuck"] if limits.stuck_after else []
+        possible += [STALE] if any(f.fresh_for for f in self.declared.context.values()) else []
         possible += [f"limit.{n}" for n in ("steps", "calls", "elapsed") if getattr(limits, n)]
         possible += [f"limit.cost.{unit}" for unit in limits.cost]
         for state in states:

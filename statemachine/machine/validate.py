@@ -145,6 +145,8 @@ def _part(path: Keys) -> type[BaseModel]:
             return model.Retry
         case ("states", _):
             return model.State
+        case ("migrations", _):
+            return model.Migration
         case ("states", _, "approval"):
             return model.Approval
         case ("states", _, "approval", "escalate", _):

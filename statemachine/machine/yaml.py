@@ -70,6 +70,8 @@ def _shorten(data: dict[str, Any]) -> dict[str, Any]:
     for field in data.get("context", {}).values():
         if len(field["owner"]) == 1:
             field["owner"] = field["owner"][0]
+        if len(field.get("derived_from", ())) == 1:
+            field["derived_from"] = field["derived_from"][0]
     for table in [data, *data["states"].values()]:
         for event, transitions in table.get("on", {}).items():
             table["on"][event] = _short_transitions(transitions)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from statemachine.errors import EventRefused, InvalidInput, LeaseLost, UnknownEvent
 from statemachine.host.driver import Driver
 from statemachine.host.forking import fork_run
 from statemachine.host.given import checked_payload, refusal, refuse_if_doubtful
+from statemachine.host.pinned import pinned
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView
 from statemachine.kernel import (
     EDIT,
     FINISH,
     Event,
+    PendingApproval,
     PendingCall,
     Step,
     checked_edit,
@@ -27,6 +30,9 @@ from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import suggest
 from statemachine.repl.opened import Stop, Why
 from statemachine.repl.recorded import Recorded
+
+_COUNTS = 86400.0
+"""Seconds for which a decision counts."""
 
 
 class Debugger(Recorded):
@@ -234,6 +240,34 @@ class Debugger(Recorded):
             raise EventRefused("a call is under way; step over it first")
         return await self._take(made)
 
+    async def decide(
+        self, verdict: Literal["approve", "deny"], approver: str, reason: str = "", key: Path | None = None
+    ) -> Stop:
+        """Sign a decision on the request that the run waits for, and take the step that this leads to.
+
+        Args:
+            verdict: What is decided.
+            approver: The person's name in the policy.
+            reason: Why, for the record.
+            key: The file of that person's key; by default the one under that name in the user's folder.
+
+        Raises:
+            EventRefused: No request is open, or the decision does not count.
+        """
+        pending = self._present().snapshot.pending
+        if not isinstance(pending, PendingApproval):
+            raise EventRefused("no request waits for approval here")
+        from statemachine.approvals.decision import signed
+        from statemachine.approvals.keys import default_folder, load_key
+
+        private = load_key(key or default_folder() / f"{approver}.key")
+        asked, _ = self.runtime.desk.request(pending.request)
+        now = self.runtime.clock.now()
+        until = now + _COUNTS
+        decision = signed(asked, verdict, approver, private, now=now, until=until, reason=reason)
+        await self.runtime.decide(decision)
+        return await self.step()
+
     async def resolve(self, happened: bool | Literal["undo"], output: Any = None) -> Stop:
         """Decide on a call of which it is not known whether it happened, and take the step that this leads to.
 
@@ -257,7 +291,8 @@ class Debugger(Recorded):
         made = await fork_run(runtime, self.run, at, repeat_writes=repeat_writes, by=self.by, owned=True)
         await self._leave()
         stored = runtime.store.load(made.snapshot.run)
-        self._attach(Driver(runtime, self.definition, made.snapshot, stored.head, 1), made.at)
+        definition = pinned(runtime.store, made.snapshot.digest)
+        self._attach(Driver(runtime, definition, made.snapshot, stored.head, 1), made.at)
         self._last = made
         await self._look_ahead()
         return self.view()

@@ -126,6 +126,18 @@ async def resolve(session: Session, rest: str) -> Answer:
     return stopped(session, await session.debugger.resolve(_VERDICTS[verdict], given))
 
 
+async def approve(session: Session, rest: str) -> Answer:
+    """Say yes to the request that the run waits for."""
+    name, _, reason = wanted(rest, "approve NAME [REASON]").partition(" ")
+    return stopped(session, await session.debugger.decide("approve", name, reason.strip()))
+
+
+async def deny(session: Session, rest: str) -> Answer:
+    """Say no to it."""
+    name, _, reason = wanted(rest, "deny NAME [REASON]").partition(" ")
+    return stopped(session, await session.debugger.decide("deny", name, reason.strip()))
+
+
 async def undo(session: Session, rest: str) -> Answer:
     """Roll the run back."""
     return taken(session, await session.debugger.undo(), "rolling back, the newest write first")

@@ -46,6 +46,8 @@ def _pending(debugger: Debugger) -> list[str]:
     if about is not None:
         return [f"→ {about.tool}"]
     pending = snapshot.pending
+    if isinstance(pending, PendingApproval):
+        return [f"{pending.tool} waits for approval"]
     if isinstance(pending, PendingCall):
         return [f"{pending.tool} {'in doubt' if pending.phase in ('doubt', 'probe') else pending.phase}"]
     waits = waiting_for(debugger.definition, snapshot)

@@ -56,6 +56,8 @@ VERBS = (
         "resolve", "", "happened [OUTPUT] | not-happened | undo", "Decide on a call in doubt.", "resolve not-happened",
         moving.resolve, ("resolve",),
     ),
+    Verb("approve", "", "NAME [REASON]", "Approve the call that the run asks for, as NAME of the policy.", "approve ann", moving.approve),
+    Verb("deny", "", "NAME [REASON]", "Deny it; with this input that is final for the run.", "deny ann too dear", moving.deny),
     Verb("undo", "", "", "Roll the run back: undo its writes, the newest first, step by step.", "undo", moving.undo),
     Verb("back", "r", "[N]", "Go back N steps; nothing is called.", "back 3", moving.back, again=True),
     Verb("goto", "j", "SEQ | end", "Go to a record, or back to the present.", "goto 14", moving.goto, ("end",)),

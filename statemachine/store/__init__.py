@@ -11,6 +11,8 @@ from statemachine.store.rows import (
     Posted,
     Ready,
     RunSummary,
+    Scope,
+    Stop,
     StoredMachine,
     StoredRun,
 )
@@ -25,6 +27,8 @@ __all__ = [
     "Posted",
     "Ready",
     "RunSummary",
+    "Scope",
+    "Stop",
     "Store",
     "StoredMachine",
     "StoredRun",

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from statemachine.journal import Record
 
 UNFINISHED = ("pending", "running", "waiting")
 FINAL = ("succeeded", "failed", "cancelled")
 STATUSES = UNFINISHED + FINAL
+
+
+Scope = Literal["run", "machine", "tool", "all"]
+"""What a stop holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMachine:
+    """A machine that runs were started with.
+
+    Attributes:
+        digest: SHA-256 of the declaration.
+        name: Its name.
+        version: Its version.
+        declaration: The whole declaration, as JSON text.
+        source: The file or folder it was loaded from.
+    """
+
+    digest: str
+    name: str
+    version: str
+    declaration: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +54,7 @@ class Commit:
         reason: Why the run is where it is, for people.
         finished: When the run ended; given if and only if ``status`` is final. Ending gives up the lease.
         consumed: Ids of inbox messages that this step has dealt with.
+        machine: The version of its machine that the run is moved to; None leaves it on the one that it is on.
     """
 
     run: str
@@ -45,6 +70,7 @@ class Commit:
     reason: str | None = None
     finished: float | None = None
     consumed: tuple[int, ...] = ()
+    machine: StoredMachine | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -77,25 +103,6 @@ class NewRun:
             raise ValueError("a run starts with expected_seq 0, epoch 1 and at least one record")
         if self.first.consumed:
             raise ValueError("a run that starts has no inbox yet")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMachine:
-    """A machine that runs were started with.
-
-    Attributes:
-        digest: SHA-256 of the declaration.
-        name: Its name.
-        version: Its version.
-        declaration: The whole declaration, as JSON text.
-        source: The file or folder it was loaded from.
-    """
-
-    digest: str
-    name: str
-    version: str
-    declaration: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +176,34 @@ class Ready:
     seq: int
     mail: int | None
     timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What a person has stopped: no call of it is made until it is started again.
+
+    Attributes:
+        scope: ``run``, ``machine``, ``tool`` or ``all``.
+        name: Which one: a run's id, a machine's or a tool's name; empty for all.
+        by: Who stopped it.
+        reason: Why.
+        at: When, in seconds since the epoch.
+    """
+
+    scope: Scope
+    name: str
+    by: str
+    reason: str
+    at: float
+
+    def holds(self, run: str, machine: str, tool: str) -> bool:
+        """Return whether a call of a tool, by a run of a machine, is stopped."""
+        return self.name == {"run": run, "machine": machine, "tool": tool, "all": ""}[self.scope]
+
+    def __str__(self) -> str:
+        what = "everything" if self.scope == "all" else f"{self.scope} {self.name}"
+        by = f" by {self.by}" if self.by else ""
+        return f"{what} is stopped{by}" + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)

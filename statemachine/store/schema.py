@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 #: Alembic revisions in order; the last is what this code writes. Kept here so that Alembic, which is slow to
 #: import, is needed only by a database that is not there yet.
-VERSIONS = ("0001", "0002", "0003")
+VERSIONS = ("0001", "0002", "0003", "0004")
 VERSION_TABLE = "statemachine_version"
 
 metadata = MetaData()
@@ -96,4 +96,15 @@ inbox = Table(
     Index("ix_inbox_run", "run"),
     # An id that was handled is never given again.
     sqlite_autoincrement=True,
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("scope", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )

@@ -38,6 +38,7 @@ from statemachine.errors import (
     UnknownRun,
 )
 from statemachine.journal import Record, decode, encode
+from statemachine.store import stops as stopping
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
 from statemachine.store.migrate import bring_up_to_date
@@ -50,6 +51,8 @@ from statemachine.store.rows import (
     Posted,
     Ready,
     RunSummary,
+    Scope,
+    Stop,
     StoredMachine,
     StoredRun,
 )
@@ -185,6 +188,20 @@ class Store(AbstractContextManager["Store"]):
                 connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
             posted = connection.execute(insert(inbox).values(run=run, event=event, payload=text, at=at))
             return int(posted.inserted_primary_key[0])  # type: ignore[index]  # one row was inserted
+
+    def stop(self, stop: Stop) -> None:
+        """Stop a run, a machine, a tool, or everything: no call of it is made until it is started again."""
+        with self._write() as connection:
+            stopping.add(connection, stop)
+
+    def start(self, scope: Scope, name: str) -> bool:
+        """Lift a stop; return whether there was one."""
+        with self._write() as connection:
+            return stopping.remove(connection, scope, name)
+
+    def stops(self) -> list[Stop]:
+        """Return what is stopped, the oldest stop first."""
+        return [Stop(*row) for row in self._rows(stopping.ALL)]
 
     # Leases
 
@@ -410,6 +427,12 @@ class Store(AbstractContextManager["Store"]):
         """Return a machine that runs were started with, or None."""
         found = self._rows(select(machines).where(machines.c.digest == digest))
         return StoredMachine(*found[0]) if found else None
+
+    def versions(self) -> list[tuple[str, str, str]]:
+        """Return digest, name and version of every machine, those with the newest runs last."""
+        newest = func.max(runs.c.started)
+        query = select(machines.c.digest, machines.c.name, machines.c.version).outerjoin(runs)
+        return [tuple(row) for row in self._rows(query.group_by(machines.c.digest).order_by(newest))]
 
     def blob(self, digest: str) -> bytes:
         """Return the bytes with this SHA-256; raise StoreUnusable when they are gone or are others."""

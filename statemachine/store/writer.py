@@ -84,6 +84,7 @@ class Writer:
         self._update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
         self._update = compiled(update(runs).where(this_run), *_CHANGED)
         self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
         self._insert_machines = compiled(insert_new(engine.dialect.name, machines), get=attrgetter)
         self._insert_runs = compiled(insert(runs))
         self._insert_records = compiled(insert(records), get=attrgetter)
@@ -146,11 +147,14 @@ class Writer:
             touched = dict.fromkeys(commit.run for commit in accepted if commit.run not in unread)
             stored = [one.first for one in begun] + accepted
             large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
-            pinned = {one.machine.digest: one.machine for one in begun}
+            moved = [(commit.run, commit.machine) for commit in accepted if commit.machine is not None]
+            versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
+            pinned = {machine.digest: machine for machine in versions}
             work: tuple[tuple[_Statement, list[Any]], ...] = (
                 (self._update_left, list(unread.values())),
                 (self._insert_machines, list(pinned.values())),
                 (self._insert_runs, [_run_row(one) for one in begun]),
+                (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
                 (self._update, [held[run] for run in touched if run not in reindexed]),
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
                 (self._insert_records, [record for commit in stored for record in commit.records]),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from statemachine.clock import instant
 from statemachine.machine.call import Reply
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.types import adapter
@@ -50,4 +52,16 @@ def checked(given: object, of: Any) -> Outcome:
     for unit, amount in reply.cost.items():
         if not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
             return broken(f"the cost `{unit}` is {amount!r}; a cost is a number from 0")
-    return Outcome(data, dict(reply.cost) or None, tuple(reply.done), tuple(reply.not_done))
+    observed = reply.observed
+    if isinstance(observed, datetime):
+        if observed.tzinfo is None:
+            return broken(
+                f"`observed` is {observed}, without a time zone; write datetime.now(UTC) or the like"
+            )
+        observed = observed.timestamp()
+    if observed is not None:
+        if isinstance(observed, bool) or not isinstance(observed, int | float) or not abs(observed) < 1e12:
+            return broken(f"`observed` is {observed!r}; it is seconds since the epoch, or a datetime")
+        observed = instant(observed)
+    cost, done, not_done = dict(reply.cost) or None, tuple(reply.done), tuple(reply.not_done)
+    return Outcome(data, cost, done, not_done, observed=observed)

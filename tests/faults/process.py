@@ -101,7 +101,7 @@ class Points:
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
     """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
-    commit, acquire, following = Store.commit, Store.acquire, Driver._next
+    commit, acquire, following = Store.commit, Store.acquire, Driver.next_event
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -137,12 +137,12 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
         return await following(self)
 
     Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
-    Driver._next = next_  # type: ignore[method-assign]
+    Driver.next_event = next_  # type: ignore[method-assign]
     try:
         yield
     finally:
         Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
-        Driver._next = following  # type: ignore[method-assign]
+        Driver.next_event = following  # type: ignore[method-assign]
         os.close(file)
 
 

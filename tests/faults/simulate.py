@@ -221,7 +221,8 @@ class Simulation:
             for each in left:
                 each.cancel()
             with contextlib.suppress(Crash):
-                self.loop.run_until_complete(asyncio.wait(left))
+                # A commit that died with the process answers nobody: who waits for it is cancelled once more.
+                self.loop.run_until_complete(asyncio.wait(left, timeout=1))
         if (
             task.done()
             and not task.cancelled()

@@ -28,7 +28,7 @@ context:
   world: {type: str, owner: operator}
   out: {type: str, owner: act}
 tools:
-  act: {python: "tools.py:act", effect: write, reversibility: none, idempotent: false, timeout: 5s}
+  act: {python: "tools.py:act", effect: write, reversibility: partial, idempotent: false, timeout: 5s}
 initial: act
 states:
   act: {do: act, save: out, on: {done: again, failed: fail}}

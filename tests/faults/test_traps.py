@@ -134,7 +134,7 @@ def test_a_charge_that_timed_out_after_it_was_made_is_made_once(
     write: Callable[..., Path], tool: str, probe: str
 ) -> None:
     """However often its policy would retry a timeout: the world is asked, or a person."""
-    contract = f"{probe}effect: write, reversibility: none, idempotent: false, timeout: 200ms"
+    contract = f"{probe}effect: write, reversibility: partial, idempotent: false, timeout: 200ms"
     file = write(tool, contract + ", retry: {timeout: {max: 3, initial: 10ms}}", "  after: {always: fail}")
 
     async def go() -> None:
@@ -181,6 +181,7 @@ def test_a_run_goes_on_with_its_own_machine_whatever_became_of_the_file(tmp_path
         assert judged(world) == []
 
 
+@pytest.mark.damages_journals
 def test_a_snapshot_of_another_machine_is_refused(write: Callable[..., Path]) -> None:
     """A store in which a run and its snapshot name different machines is damaged, and nothing is called."""
     file = write("quick", "effect: read", "  after: {always: fail}")

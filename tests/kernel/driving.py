@@ -22,7 +22,7 @@ from statemachine.kernel import (
     start,
     step,
 )
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.model import Declaration, FailureClass
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import Folder
@@ -44,13 +44,21 @@ GOOD = {"ok": True, "score": 0.9, "size": 3}
 BAD = {"ok": False, "score": 0.1, "size": 0}
 
 
-def declare(states: Mapping[str, Any], **parts: Any) -> Definition:
-    """Return a machine with these states, the tools above, and `n`, `answer` and `size` as its context."""
+def declare(states: Mapping[str, Any], *, lasting: str = "1m", **parts: Any) -> Definition:
+    """Return a machine with these states, the tools above, and `n`, `answer` and `size` as its context.
+
+    An answer is fresh for as long as it is said to be ``lasting``.
+    """
     callers = [name for name, state in states.items() if "do" in state]
     context: dict[str, Any] = {"n": {"type": "int", "owner": "operator", "default": 1}}
     if callers:
-        context["answer"] = {"type": "tools.py:Answer", "owner": callers, "fresh_for": "1m"}
-        context["size"] = {"type": "int", "owner": callers}
+        context["answer"] = {
+            "type": "tools.py:Answer",
+            "owner": callers,
+            "fresh_for": lasting,
+            "derived_from": "n",
+        }
+        context["size"] = {"type": "int", "owner": callers, "derived_from": ["answer"]}
     changed = parts.get("tools", {})
     tools = {name: {**TOOLS.get(name, {}), **changed.get(name, {})} for name in {**TOOLS, **changed}}
     fixed = {"machine": "test", "version": "1", "initial": next(iter(states)), "context": context}
@@ -110,6 +118,10 @@ class Run:
     def send(self, name: str, by: str = "", **payload: Any) -> Step:
         """Send an event from outside."""
         return self.take(Event(name, payload, by=by))
+
+    def amend(self, **values: Any) -> Step:
+        """Let the operator change what was given."""
+        return self.take(Event(AMENDED, values, by="ann"))
 
     def finish(self, output: Any = None, **outcome: Any) -> Step:
         """Let the pending call succeed."""

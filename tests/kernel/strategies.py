@@ -11,8 +11,6 @@ from statemachine.kernel import (
     AGAIN,
     DECIDED,
     FINISH,
-    HELD,
-    LIFTED,
     RECOVER,
     RELEASED,
     RESOLVE,
@@ -27,7 +25,7 @@ from statemachine.kernel import (
     start,
     step,
 )
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import BAD, GOOD, TOOLS, declare
@@ -84,6 +82,7 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
 
     def routes(needed: str | None, *more: str) -> dict[str, Any]:
         possible = ["failed", "failed.transient", "failed.guard", "*", "cancelled", *EVENTS, *more]
+        possible += ["amended", *(["stale"] if "call" in kinds else [])]
         chosen = draw(st.lists(st.sampled_from(possible), max_size=4, unique=True))
         # Mostly with a route for failures, or most runs would end at the first.
         usual = [needed] if needed else []
@@ -108,7 +107,9 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
                 if draw(st.integers(0, 3)) == 0:
                     state["approval"] = draw(approvals)
                 if draw(st.integers(0, 4)) == 0:
-                    state["with"] = {"n": "6 / (n - 1)"}
+                    state["with"] = {
+                        "n": draw(st.sampled_from(["6 / (n - 1)", "answer.size", "answer.size + n"]))
+                    }
             elif kind == "wait":
                 state["wait"] = draw(durations | st.just({"initial": "1s", "factor": 3, "cap": "10s"}))
                 state["on"] = routes("elapsed", *more)
@@ -139,7 +140,9 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         on["limit"] = transitions(ends)
     for event in draw(
-        st.lists(st.sampled_from(["failed", "cancelled", "sized", "undo"]), max_size=2, unique=True)
+        st.lists(
+            st.sampled_from(["failed", "cancelled", "sized", "undo", "amended"]), max_size=2, unique=True
+        )
     ):
         on[event] = transitions()
     policy = st.fixed_dictionaries(
@@ -159,12 +162,22 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
     for name in CALLED:
         if readers and draw(st.booleans()):
             tools[name]["retry"]["stale_data"] = {"max": 2, "refresh": draw(st.sampled_from(readers))}
-    return {"states": states, "limits": limits, "on": on, "events": EVENTS, "tools": tools}
+    lasting = draw(st.sampled_from(["1s", "5s", "1m"]))
+    return {
+        "states": states,
+        "limits": limits,
+        "on": on,
+        "events": EVENTS,
+        "tools": tools,
+        "lasting": lasting,
+    }
 
 
 outputs = st.sampled_from([GOOD, GOOD, GOOD, BAD, {"ok": True}, None])
 costs = st.none() | st.fixed_dictionaries({"usd": st.sampled_from([0.1, 1.0])})
-outcomes = st.builds(Outcome, outputs, costs, not_done=st.sampled_from([(), ("b",)])) | st.builds(
+outcomes = st.builds(
+    Outcome, outputs, costs, not_done=st.sampled_from([(), ("b",)]), observed=st.none() | st.floats(0, 4e9)
+) | st.builds(
     Outcome,
     cost=costs,
     failure=st.builds(
@@ -175,13 +188,17 @@ outcomes = st.builds(Outcome, outputs, costs, not_done=st.sampled_from([(), ("b"
     ),
 )
 posted = st.sampled_from([Event("go"), Event("sized", {"size": 3}), Event("sized")])
+amendments = st.builds(
+    lambda values: Event(AMENDED, values, by="ann"),
+    st.fixed_dictionaries({"n": st.integers(0, 4)})
+    | st.sampled_from([{}, {"size": 3}, {"n": "x"}, {"m": 1}]),
+)
 noise = st.sampled_from(
     [
         Event(n)
         for n in ("elapsed", "timeout", "always", "limit.elapsed", "failed.guard", "done", "limit.steps", "x")
     ]
     + [Event(DECIDED, {"request": "run:2", "verdict": "approve", "approver": "eve"}), Event(RELEASED)]
-    + [Event(n, {"because": "stop"}, key="run:3") for n in (HELD, LIFTED)]
     + [Event("cancelled", by="ann"), Event("undo", by="ann"), Event(UNDO_NEXT)]
     + [Event(n, {"happened": True}, Outcome(GOOD), "run:1") for n in (FINISH, AGAIN, RECOVER, RESOLVE)]
 )
@@ -204,7 +221,7 @@ def answers(snapshot: Snapshot) -> st.SearchStrategy[Event]:
                 "by_time": st.just(True),
             },
         ).map(lambda payload: Event(DECIDED, payload))
-    if not isinstance(pending, PendingCall) or pending.phase in ("backoff", "held"):
+    if not isinstance(pending, PendingCall) or pending.phase == "backoff":
         return st.nothing()
     if pending.phase == "sent":
         return outcomes.map(lambda outcome: Event(FINISH, outcome=outcome, key=pending.key))
@@ -232,16 +249,19 @@ def moves(draw: st.DrawFn, definition: Definition, longest: int = 40) -> Moves:
         timed = due(definition, snapshot)
         if chance == 0:
             event = draw(noise)
+            if event.name == UNDO_NEXT and snapshot.rollback is not None:
+                event = ledger.next()  # nobody but the host offers writes, and it offers those that stand
         elif chance == 1 and isinstance(snapshot.pending, PendingCall):
-            name = draw(st.sampled_from([RECOVER, RECOVER, HELD, LIFTED]))
-            event = Event(name, {"because": "stop"} if name == HELD else {}, key=snapshot.pending.key)
+            event = Event(RECOVER, key=snapshot.pending.key)
+        elif chance == 2 and draw(st.booleans()):
+            event = draw(amendments)
         elif chance > 3 and not (answer := answers(snapshot)).is_empty:
             event = draw(answer)
         elif timed is not None and chance > 2:
             now, event = max(now, timed[0]), timed[1]
             event = ledger.next() if event.name == UNDO_NEXT else event
         else:
-            event = draw(posted)
+            event = draw(posted | amendments)
         now += draw(st.sampled_from([0.0, 0.0, 0.25, 1 / 3, 7.0]))
         made = step(definition, snapshot, event, now)
         found.append((event, now, made))

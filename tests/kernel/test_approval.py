@@ -241,21 +241,6 @@ def test_a_limit_that_is_reached_meanwhile_ends_the_run_instead() -> None:
     assert run.status == "waiting"
 
 
-def test_a_call_that_a_stop_holds_is_made_once_it_is_lifted() -> None:
-    """It was intended and surely not made; one that was approved is asked for anew."""
-    plain = Run(define("put: {do: put, on: {done: end}}"))
-    key = plain.call.key
-    plain.take(Event("call.held", {"because": "all calls are stopped"}, key=key))
-    assert (plain.status, plain.call.phase) == ("waiting", "held")
-    plain.take(Event("call.lifted", key=key))
-    assert (plain.call.phase, plain.call.key) == ("sent", key)
-    run = Run(machine())
-    decide(run)
-    run.take(Event("call.held", {"because": "stop"}, key=run.call.key))
-    run.take(Event("call.lifted", key=run.call.key))
-    assert isinstance(run.pending, PendingApproval)
-
-
 @given(runs())
 @check
 def test_whatever_happens_no_call_is_made_that_was_not_approved_with_that_input(case: Case) -> None:

@@ -35,7 +35,11 @@ def test_an_output_is_saved_with_its_source() -> None:
     run = saving()
     run.now += 3
     run.finish(GOOD)
-    assert (run.state, run.context["answer"], run.sources["answer"]) == ("nap", GOOD, Source("act", 1003.0))
+    assert (run.state, run.context["answer"], run.sources["answer"]) == (
+        "nap",
+        GOOD,
+        Source("act", 1003.0, "look"),
+    )
 
 
 def test_parts_of_an_output_can_be_saved() -> None:

@@ -44,3 +44,8 @@ def take(n: int, output: Answer) -> None:
 
 def unpost(key: str, n: int = 0) -> None:
     """Undo a post."""
+
+
+def lenient(answer: Answer | None) -> bool:
+    """Say yes, whether there is an answer or not."""
+    return True

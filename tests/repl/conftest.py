@@ -25,7 +25,7 @@ context:
   lines: {type: int, owner: act}
 events: {answered: {yes: bool, note: str}, stopped: {}}
 tools:
-  write: {python: "tools.py:write", effect: write, reversibility: none, idempotent: false, timeout: 5s}
+  write: {python: "tools.py:write", effect: write, reversibility: partial, idempotent: false, timeout: 5s}
 initial: ask
 on: {cancelled: fail}
 states:

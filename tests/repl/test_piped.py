@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from statemachine.approvals.keys import default_folder, make_key
 from statemachine.repl.completion import candidates
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.path import Visit, folded
@@ -138,7 +139,7 @@ async def test_what_is_asked_is_told(folder: Path, database: Path) -> None:
         assert "1: want > 2 = true" in await said(session, "s")
         assert "→   retry:" in await said(session, "list retry")
         assert "calls" in await said(session, "info limits")
-        assert "write, irreversible, not idempotent" in await said(session, "info tools")
+        assert "write, partly reversible, not idempotent" in await said(session, "info tools")
         assert "retry                choice  1/5" in await said(session, "info states")
         assert "lines                int, owner act, written by act" in await said(session, "info fields")
         assert "write" in await said(session, "calls")
@@ -223,3 +224,27 @@ def test_the_package_exports_it(name: str) -> None:
     import statemachine
 
     assert getattr(statemachine, name) is Debugger
+
+
+async def test_a_call_is_approved_at_the_prompt(
+    folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it asks for is said before; a signed yes leads to the call, which is held as any other."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("STATEMACHINE_USER", "carl")
+    _, public = make_key("ann", default_folder())
+    (folder / "policy.yaml").write_text(f'approvers:\n  ann: {{key: "{public}", roles: []}}\n')
+    waits = (folder / "waits.yaml").read_text().replace("reversibility: partial", "reversibility: none")
+    (folder / "waits.yaml").write_text(
+        waits.replace("failed: ask", "failed: ask, denied: fail, expired: fail")
+    )
+    async with await begun(folder, database, "waits.yaml") as debugger:
+        session = Session(debugger)
+        await said(session, 'fire answered yes=true note="do it"')
+        assert "about to ask for approval to call write (write, irreversible" in await said(session, "s")
+        assert "waits for approval of write" in await said(session, "s")
+        assert world(folder) == []
+        assert "about to call write" in await said(session, "approve ann it is right")
+        assert world(folder) == []
+        assert "succeeded in complete" in await said(session, "s")
+        assert len(world(folder)) == 1

@@ -119,7 +119,7 @@ def test_ctrl_c_returns_to_the_prompt(folder: Path) -> None:
         (folder / "tools.py").read_text().replace("return note(world, call.key)", SLOW)
     )
     terminal = Terminal(folder, "loop.yaml", "-i", "world=world.txt")
-    terminal.see("about to call write (write, irreversible, not idempotent)")
+    terminal.see("about to call write (write, partly reversible, not idempotent)")
     terminal.child.send("nonsense\x03")
     terminal.say("c")
     while not world(folder):

@@ -28,9 +28,9 @@ review = Machine(
     version="1",
     summary="Judge a text.",
     context=Context,
-    events={"amended": {"text": str, "count": "int"}},
+    events={"changed": {"text": str, "count": "int"}},
     limits=Limits(steps=100, calls=50, elapsed="1h", cost={"usd": 0.5}, otherwise="refuse"),
-    on={"cancelled": "refuse", "amended": [To("judge", when="event.count > 0", resets=["pause"])]},
+    on={"cancelled": "refuse", "changed": [To("judge", when="event.count > 0", resets=["pause"])]},
 )
 
 

@@ -25,7 +25,7 @@ from statemachine.machine.outcome import Outcome
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.session import Session
 from statemachine.store import NewRun, Store
-from tests.benchmarks.durable.__main__ import machine
+from tests.benchmarks.durable.machine import write
 
 RUN = "0123456789ab"
 _AT_ONCE = 2000
@@ -33,7 +33,7 @@ _AT_ONCE = 2000
 
 def long_run(folder: Path, records: int) -> Path:
     """Store a run of so many records, gone round a loop of five calls, and return its database."""
-    definition = load(machine(folder))
+    definition = load(write(folder))
     database = folder / "runs.db"
     made = start(definition, RUN, {"laps": records}, 1000.0)
     head, seq, commits = genesis(RUN, definition.digest), 0, []

@@ -25,9 +25,9 @@ renewal = MachineBuilder(
     version="1",
     summary="Renew a vendor contract and tell the vendor.",
     context=Context,
-    events={"amended": {"vendor": str}},
+    events={"changed": {"vendor": str}},
     limits=Limits(steps=60, calls=40, elapsed="2h", cost={"usd": 1.5}),
-    on={"cancelled": "fail", "amended": To("plan", when='event.vendor != ""', resets=["retry"])},
+    on={"cancelled": "fail", "changed": To("plan", when='event.vendor != ""', resets=["retry"])},
 )
 renewal.tool(
     "read",
@@ -61,7 +61,7 @@ renewal.add(
     },
 )
 renewal.add("choose", always=[To("ask", when="size(findings) > 3"), To("retry")])
-renewal.add("ask", on={"amended": "plan", "timeout": "fail"}, timeout="24h")
+renewal.add("ask", on={"changed": "plan", "timeout": "fail"}, timeout="24h")
 renewal.add("retry", attempts=3, exhausted="fail", wait="1s", on={"elapsed": "plan"})
 renewal.add("complete", Final.succeeded, output={"days": "contract.days"})
 renewal.add("fail", Final.failed, reason='"gave up after " + string(attempts.retry)')
