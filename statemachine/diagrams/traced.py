@@ -35,6 +35,7 @@ def traced(drawing: Drawing, trail: Trail) -> Drawing:
         nodes=tuple(_node(node, trail) for node in drawing.nodes),
         arrows=(*(_arrow(arrow, trail) for arrow in drawing.arrows), *strays),
         here=trail.state,
+        begun=trail.steps > 0 and not trail.parent,
         notes=tuple(_summary(trail)),
     )
 
@@ -93,6 +94,7 @@ def _summary(trail: Trail) -> list[Note]:
     counts.append(_lasting(trail.seconds))
     tone = _OUTCOMES.get(trail.status, "taken")
     where = f"run {trail.run}: {trail.status} in {trail.state}"
+    where += f", forked off {trail.parent}" if trail.parent else ""
     notes = [Note(f"{where} · {' · '.join(counts)}", tone)]
     why = f"waits for {trail.waiting}" if trail.waiting else printable(trail.reason)
     return [*notes, Note(why, tone)] if why else notes

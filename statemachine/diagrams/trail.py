@@ -98,6 +98,7 @@ class Trail:
         stays: For each state that was entered, what happened there.
         passages: For each transition that was taken, when.
         strays: The same for what is not declared.
+        parent: The record that it was forked off, ``run:seq``; its turns go on counting from there.
     """
 
     run: str
@@ -110,3 +111,4 @@ class Trail:
     stays: Mapping[str, Stay]
     passages: Mapping[Way, Passage]
     strays: Mapping[Stray, Passage]
+    parent: str = ""

@@ -103,7 +103,7 @@ class _Fold:
         self._states = declaration.states
         self._ways = cache(lambda state, event: tuple(_candidates(declaration, state, event)))
         self._state, self._status = declaration.initial, "pending"
-        self._waiting = self._reason = ""
+        self._waiting = self._reason = self._parent = ""
         self._steps = 0
         self._began = self._entered = self._last = 0.0
         self._seconds: dict[str, float] = {}
@@ -119,6 +119,8 @@ class _Fold:
         match kind:
             case "run_started":
                 self._began = self._entered = at
+                if "snapshot" in body:
+                    self._forked(body["parent"], body["snapshot"])
             case "transition":
                 self._transition(at, body)
             case "call_intended":
@@ -144,6 +146,15 @@ class _Fold:
                 self._now("waiting", "time")
             case "run_finished":
                 self._status, self._reason, self._waiting = body["status"], body["reason"] or "", ""
+
+    def _forked(self, parent: Mapping[str, Any], snapshot: Mapping[str, Any]) -> None:
+        """Go on from where another run was: its steps and counters count, its visits and its time do not."""
+        self._parent = f"{parent['run']}:{parent['seq']}"
+        self._state, self._steps = snapshot["state"], snapshot["steps"]
+        self._attempts = dict(snapshot["attempts"])
+        if snapshot["status"] != "pending":
+            self._visits[self._state] += 1
+            self._now("running")
 
     def _now(self, status: str, waiting: str = "") -> None:
         self._status, self._waiting = status, waiting
@@ -232,6 +243,7 @@ class _Fold:
             stays,
             {way: _passage(passing) for way, passing in self._passages.items()},
             {stray: _passage(passing) for stray, passing in self._strays.items()},
+            self._parent,
         )
 
 

@@ -16,7 +16,7 @@ from statemachine.diagrams.trail import SHOWN, Passage, Stay, Stray, Trail, Way
 from statemachine.host.pinned import declared
 from statemachine.host.runtime import Runtime
 from statemachine.host.trail import Written, trail, trail_of
-from statemachine.kernel import Step
+from statemachine.kernel import Event, Step, fork, step
 from statemachine.machine.definition import Definition
 from tests.host.conftest import LOOP
 from tests.kernel.driving import BAD, GOOD, Run, define
@@ -67,8 +67,8 @@ def test_every_transition_is_told_as_its_receipt_tells_it(made: tuple[Definition
     found = trail(definition.declaration, "run", records(steps))
     expected: Counter[tuple[str, str, str | None]] = Counter()
     strays = 0
-    for step in steps[1:]:
-        receipt = step.receipt
+    for made_step in steps[1:]:
+        receipt = made_step.receipt
         if receipt.target is None:
             continue
         last = receipt.candidates[-1] if receipt.candidates else None
@@ -137,6 +137,18 @@ def test_a_failure_that_nobody_answers_is_no_declared_way() -> None:
     for _ in range(3):
         run.wait()
     assert list(drawn(run).strays) == [Stray("a", "fail", "limit.steps")]
+
+
+def test_a_fork_goes_on_counting_where_it_left_the_other_run() -> None:
+    """Its turns and attempts are those of both; visits and time are its own."""
+    run = Run(define(STATES, events={"go": {}}), now=100.0)
+    run.finish(BAD), run.wait()
+    first = fork(run.definition, "other", run.last.snapshot, run.now, "0" * 64, 500.0)
+    made = step(run.definition, first.snapshot, Event("call.intend"), 501.0)
+    found = trail(run.definition.declaration, "other", records([first, made]), 503.0)
+    assert (found.parent, found.state, found.steps) == (f"run:{run.last.snapshot.seq}", "act", 3)
+    assert (found.stays["act"].visits, found.stays["act"].seconds) == (1, 3.0)
+    assert found.passages == {}
 
 
 @given(st.integers(1, 60))
