@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from statemachine.machine.call import Reply as Reply
     from statemachine.machine.call import ToolFailure as ToolFailure
     from statemachine.machine.python import Backoff as Backoff
+    from statemachine.machine.python import Expects as Expects
     from statemachine.machine.python import Final as Final
     from statemachine.machine.python import Limits as Limits
     from statemachine.machine.python import Owner as Owner
@@ -25,6 +26,7 @@ _PLACES = {
     "Backoff": "machine.python",
     "Call": "machine.call",
     "Debugger": "repl.debugger",
+    "Expects": "machine.python",
     "Final": "machine.python",
     "Limits": "machine.python",
     "Machine": "host.machine",
