@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
     FINAL,
     STATUSES,
@@ -25,6 +26,7 @@ __all__ = [
     "Commit",
     "NewRun",
     "Posted",
+    "ReadOnlyStore",
     "Ready",
     "RunSummary",
     "Scope",
