@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachine.diagrams.drawing import Arrow, Drawing, Node, Note, Tone, printable
-from statemachine.diagrams.trail import Passage, Stay, Trail, Way
+from statemachine.diagrams.trail import Passage, Stay, Trail
+from statemachine.diagrams.ways import Way
 
 _OUTCOMES: dict[str, Tone] = {
     "succeeded": "added",

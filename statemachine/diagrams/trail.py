@@ -6,24 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from statemachine.diagrams.ways import Way
+
 SHOWN = 4
 """So many turns of a passage are kept by number, and the last; the rest are counted."""
-
-
-class Way(NamedTuple):
-    """Which declared transition.
-
-    Attributes:
-        source: The state that it leaves; None for one of the machine, from every state that is not final.
-        event: The event that it is declared under; None for what is taken at once, and for exhausted attempts.
-        nth: Its place among the transitions of its event, from 0.
-        exhausted: Whether it is the one for exhausted attempts.
-    """
-
-    source: str | None
-    event: str | None
-    nth: int = 0
-    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
