@@ -48,7 +48,7 @@ def without_place(snapshot: Snapshot) -> dict[str, Any]:
     for call in (data.get("pending"), (data.get("rollback") or {}).get("doubted")):
         if call and "key" in call:
             call |= {"key": "", "seq": 0, "undoes": bool(call.get("undoes"))}
-            call["input"] = {**call["input"], "key": ""}
+            call["input"] = {**call.get("input", {}), "key": ""}
         if call and "approval" in call:
             call["approval"] = bool(call["approval"])
         if call and "request" in call:
