@@ -411,3 +411,9 @@ def test_a_fork_is_told_from_an_edit(corpus: Corpus, tmp_path: Path) -> None:
 
     asyncio.run(forked())
     assert audited(corpus, tmp_path / "runs.db", anchor=True) == []
+
+
+def test_the_readme_counts_the_changes() -> None:
+    """As many as there are here."""
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"Each of {len(CHANGES)} ways of changing" in readme.read_text(encoding="utf-8")
