@@ -1,4 +1,4 @@
-"""Commands for auditors: audit verify, audit anchor."""
+"""Commands for auditors: audit verify, anchor, verifier."""
 
 from __future__ import annotations
 
@@ -121,6 +121,21 @@ def add_anchor(
     signed = f", signed by {name}" if name else ""
     say(
         f"anchored {made['runs']} runs with {made['records']} records in {file}{signed}; {made['changed']} changed"
+    )
+
+
+@audit.command()
+def verifier() -> None:
+    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors.
+
+    It needs Python's own library only, and can be read in a few minutes.
+
+    Example: statemachine audit verifier > verify.py; python verify.py runs.db --anchor runs.anchors
+    """
+    from importlib.resources import files
+
+    print(
+        files("statemachine.host").joinpath("verifier.py").read_text(encoding="utf-8"), end="", file=stdout()
     )
 
 
