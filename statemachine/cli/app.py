@@ -22,6 +22,7 @@ from statemachine.cli import (
     migrate,
     repl,
     replay,
+    stats,
     stops,
 )
 from statemachine.cli.terminal import stdout
@@ -62,6 +63,7 @@ for command in (
     look.explain,
     look.journal,
     replay.replay,
+    stats.stats,
     doctor.doctor,
 ):
     app.command()(command)

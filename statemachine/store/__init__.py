@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
     FINAL,
@@ -25,6 +26,8 @@ __all__ = [
     "UNFINISHED",
     "Commit",
     "NewRun",
+    "News",
+    "OpenRun",
     "Posted",
     "ReadOnlyStore",
     "Ready",
