@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from statemachine.host.runtime import Runtime as Runtime
     from statemachine.host.view import RunView as RunView
     from statemachine.machine.call import Call as Call
+    from statemachine.machine.call import Past as Past
     from statemachine.machine.call import Reply as Reply
     from statemachine.machine.call import ToolFailure as ToolFailure
     from statemachine.machine.python import Backoff as Backoff
@@ -30,6 +31,7 @@ _PLACES = {
     "Limits": "machine.python",
     "Machine": "host.machine",
     "Owner": "machine.python",
+    "Past": "machine.call",
     "Reply": "machine.call",
     "Retry": "machine.python",
     "RunView": "host.view",

@@ -11,6 +11,7 @@ import typer
 
 from statemachine.cli import (
     approve,
+    audit,
     check,
     declare,
     doctor,
@@ -69,6 +70,7 @@ for command in (
 
 app.add_typer(approve.key, name="key")
 app.add_typer(approve.approvals, name="approvals")
+app.add_typer(audit.audit, name="audit")
 
 
 def main() -> None:

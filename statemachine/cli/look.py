@@ -58,7 +58,7 @@ def runs(
     """
     from dataclasses import asdict
 
-    from statemachine.host.migrating import newest
+    from statemachine.host.versions import newest
 
     with open_store(db) as store:
         found = store.runs(status.value if status else None, machine, None if old else limit)

@@ -46,6 +46,7 @@ async def fork_run(
     history = History(store, definition, stored.id)
     parent = history.at(seq)
     last = parent.snapshot.seq
+    definition = pinned(store, parent.snapshot.digest)  # the version that it was on then
     (record,) = store.records(stored.id, last - 1, last)
     made = fork(definition, new_run(), parent.snapshot, parent.at, record.hash, runtime.clock.now(), by)
     repeated = [] if repeat_writes else writes_after(store, history, parent)

@@ -69,12 +69,11 @@ class History:
             before: Any = None if text is None else decode(text, self.store.blob)
             start = None if before is None else Snapshot.from_data(before)
             written = list(self._written(after, until))
+            digest = first_digest(self.store, self.run) if start is None else start.digest
+            definition = self._version(digest)
             ledger = None
             if after and any(kind == "rolled_back" or "undoes" in body for _, _, kind, body in written):
-                ledger = ledger_of(self.store, self.definition, self.run, after)
-            # A run that was migrated began on another version of its machine.
-            digest = first_digest(self.store, self.run) if start is None else start.digest
-            definition = self.definition if digest == self.definition.digest else self._version(digest)
+                ledger = ledger_of(self.store, definition, self.run, after)
             found = list(retrace(definition, self.run, written, start, ledger, self._version))
             self._stretches[after, until] = found
             while len(self._stretches) > _KEPT:
@@ -82,7 +81,7 @@ class History:
         return found
 
     def _version(self, digest: str) -> Definition:
-        return pinned(self.store, digest)
+        return self.definition if digest == self.definition.digest else pinned(self.store, digest)
 
     def _written(self, after: int, until: int) -> Iterator[Written]:
         for record in self.store.records(self.run, after, until):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from statemachine.errors import InvalidReference, NotReplayable
+from statemachine.journal import decode
 from statemachine.kernel import Snapshot
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
@@ -41,6 +42,20 @@ def pinned(store: Store, digest: str) -> Definition:
     return _define(stored)
 
 
+def first_digest(store: Store, run: str) -> str:
+    """Return the digest of the machine that a run was started with, which its chain of hashes begins with.
+
+    Where the first record does not tell, because a hand has been at it, that is the machine of the run as it is now.
+    """
+    record, now = next(store.records(run, until=1), None), store.load(run).machine
+    try:
+        body = None if record is None else decode(record.body, store.blob)
+    except (TypeError, ValueError):
+        return now
+    digest = body.get("digest") if isinstance(body, dict) else None
+    return digest if isinstance(digest, str) and store.machine(digest) is not None else now
+
+
 def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) -> Definition:
     """Return the machine with a digest for replay alone: no tool of it is loaded, nor can be called.
 
@@ -62,12 +77,6 @@ def unloaded(store: Store, digest: str, parameters: frozenset[tuple[str, str]]) 
             f"{stored.name} {stored.version} has guards that are Python functions, and they decide anew when a "
             f"journal is replayed: {error}; put the file back into {stored.source}"
         ) from None
-
-
-def first_digest(store: Store, run: str) -> str:
-    """Return the digest of the machine that a run was started with, which its chain of hashes begins with."""
-    (record,) = store.records(run, until=1)
-    return str(json.loads(record.body)["digest"])
 
 
 def declared(store: Store, digest: str) -> Declaration:

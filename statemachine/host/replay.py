@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from statemachine.host.pinned import first_digest, pinned, unloaded
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
 from statemachine.journal.replay import Conformance, Deviates, Deviation, Written, replay
+from statemachine.kernel import Step
 from statemachine.machine.definition import Definition
 from statemachine.store import Store, StoredRun
 
@@ -63,8 +64,13 @@ def entry_data(entry: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | 
     return None if entry is None else {"kind": entry[0], "body": dict(entry[1])}
 
 
-def replay_run(store: Store, run: str) -> Replayed:
+def replay_run(store: Store, run: str, seen: Callable[[Step], object] | None = None) -> Replayed:
     """Take the steps of a stored run again from its journal, up to where it is now.
+
+    Args:
+        store: Where it lies.
+        run: Its id.
+        seen: Is given each step that conforms; all of them twice, if they are judged again with the tools' code.
 
     Raises:
         UnknownRun: There is no such run.
@@ -72,9 +78,10 @@ def replay_run(store: Store, run: str) -> Replayed:
     """
     stored = store.load(run)
     journal = Journal(store, stored)
-    found = replay(journal.definition, run, journal.written(), journal.version)
-    if found.deviation is not None and journal.altered is None:
-        found = _with_code(store, journal, found)
+    found = replay(journal.definition, run, journal.written(), journal.version, seen)
+    wrong = _wrong(store, journal, found)
+    if wrong is not None and journal.altered is None and (wrong.expected or wrong.found):
+        found, wrong = _with_code(store, journal, found, wrong, seen)
     return Replayed(
         run,
         stored.name,
@@ -85,7 +92,7 @@ def replay_run(store: Store, run: str) -> Replayed:
         found.steps,
         stored.seq,
         stored.updated - stored.started,
-        _alteration(journal, found.deviation) or _wrong_end(store, journal, found),
+        wrong,
     )
 
 
@@ -94,7 +101,8 @@ class Journal:
 
     Attributes:
         stored: The run.
-        definition: The machine that it was started with, resolved without its tools.
+        first: Digest of the machine that it was started with.
+        definition: That machine, resolved without its tools.
         head: Hash of the last record that was read and continues the chain.
         altered: The first record read that is not what was written: the chain breaks there.
     """
@@ -103,20 +111,26 @@ class Journal:
         self._store, self.stored = store, stored
         self.head = ""
         self.altered: Record | None = None
-        self._first = first_digest(store, stored.id)
-        self._parameters = frozenset(self._inputs())
-        self.definition = self.version(self._first)
+        self.first = first_digest(store, stored.id)
+        self._given = frozenset(self._inputs())
+        self.definition = self.version(self.first)
 
     def version(self, digest: str) -> Definition:
-        """Return a version of its machine; raise NotReplayable when it needs code that cannot be loaded."""
+        """Return a version of its machine, resolved without its tools if its text tells enough.
+
+        Raises:
+            NotReplayable: It is not kept, or decides by code that can no longer be loaded.
+        """
+        if self._store.machine(digest) is None:
+            raise NotReplayable(f"the store keeps no machine with the digest {digest}")
         try:
-            return unloaded(self._store, digest, self._parameters)
-        except InvalidMachine:  # its text alone does not tell enough
+            return unloaded(self._store, digest, self._given)
+        except InvalidMachine:
             return pinned_or_refused(self._store, self.stored, digest)
 
     def written(self) -> Iterator[Written]:
         """Yield the records from the first; each is held against the chain as it is read."""
-        chain = Chain(self._first)
+        chain = Chain(self.first)
         self.altered = None
         for record in self._store.records(self.stored.id, until=self.stored.seq):
             if self.altered is None and chain.follows(record):
@@ -149,7 +163,7 @@ class Journal:
 
 
 def pinned_or_refused(store: Store, stored: StoredRun, digest: str) -> Definition:
-    """Return a version of a run's machine with its code; raise NotReplayable when that cannot be loaded."""
+    """Return a run's machine with its code; raise NotReplayable when that cannot be loaded."""
     try:
         return pinned(store, digest)
     except InvalidMachine as error:
@@ -159,23 +173,36 @@ def pinned_or_refused(store: Store, stored: StoredRun, digest: str) -> Definitio
         ) from None
 
 
-def _with_code(store: Store, journal: Journal, found: Conformance) -> Conformance:
+def _wrong(store: Store, journal: Journal, found: Conformance) -> Deviation | None:
+    return _alteration(journal, found.deviation) or _wrong_end(store, journal, found)
+
+
+def _with_code(
+    store: Store,
+    journal: Journal,
+    found: Conformance,
+    wrong: Deviation,
+    seen: Callable[[Step], object] | None,
+) -> tuple[Conformance, Deviation | None]:
     """Judge a journal that deviates, with its chain whole, by the machine with its code.
 
-    Only the code knows the types of its classes: which defaults they fill in, which values they refuse.
+    Only the code knows the types of its classes, which fill defaults in and refuse values, and what a call takes
+    that was never recorded, because it was given up before it was intended.
     """
-    run = journal.stored.id
+    stored = journal.stored
     try:
-
-        def with_code(digest: str) -> Definition:
-            return pinned_or_refused(store, journal.stored, digest)
-
-        again = replay(with_code(first_digest(store, run)), run, journal.written(), with_code)
+        first = pinned_or_refused(store, stored, journal.first)
+        again = replay(
+            first,
+            stored.id,
+            journal.written(),
+            lambda digest: pinned_or_refused(store, stored, digest),
+            seen,
+        )
     except NotReplayable as error:
-        assert found.deviation is not None
-        why = f"{found.deviation.why}. It was judged without the code of its tools: {error}"
-        return replace(found, deviation=replace(found.deviation, why=why))
-    return found if again.deviation is not None and again.steps < found.steps else again
+        return found, replace(wrong, why=f"{wrong.why}. It was judged without the code of its tools: {error}")
+    still = _wrong(store, journal, again)
+    return (again, still) if still is None or again.steps >= found.steps else (found, wrong)
 
 
 def _alteration(journal: Journal, deviation: Deviation | None) -> Deviation | None:
@@ -200,7 +227,7 @@ def _wrong_end(store: Store, journal: Journal, found: Conformance) -> Deviation 
     if journal.head != stored.head:
         why = "its hash is not the one that the run ends with"
         return Deviation(stored.seq, ("hash", {"hash": stored.head}), ("hash", {"hash": journal.head}), why)
-    summary = {"status": stored.status, "state": stored.state}
+    summary = {"digest": stored.machine, "status": stored.status, "state": stored.state}
     there = {**restore(store, stored).as_data(), **summary}
     leads = json.loads(json.dumps(snapshot.as_data()))
     wrong = [name for name in leads if there.get(name) != leads[name]]

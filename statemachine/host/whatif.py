@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from statemachine.host.pinned import declared, first_digest
+from statemachine.host.pinned import declared
 from statemachine.host.replay import Journal, entry_data, pinned_or_refused
 from statemachine.journal.replay import Deviates, Deviation
 from statemachine.journal.whatif import Comparison, Difference, Wait, compare
@@ -69,7 +69,7 @@ def compare_run(store: Store, run: str, new: Definition) -> Compared:
     journal = Journal(store, stored)
     found, deviation = _compare(journal, journal.definition, new)
     if deviation is not None and journal.altered is None:
-        found, deviation = _compare(journal, pinned_or_refused(store, stored, first_digest(store, run)), new)
+        found, deviation = _compare(journal, pinned_or_refused(store, stored, journal.first), new)
     return Compared(
         run,
         stored.name,

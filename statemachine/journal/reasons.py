@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any, Literal
 
-from statemachine.kernel import Candidate, Entry, Immediate, Step
+from statemachine.kernel import EDIT, Candidate, Entry, Immediate, Snapshot, Step
 from statemachine.machine.definition import REFUSED, STUCK, Definition
 
 Cause = Literal[
@@ -82,8 +82,25 @@ def cause_of(
     return _transition(new, was, now)
 
 
+def no_place(old: Definition, new: Definition, snapshot: Snapshot) -> Reason | None:
+    """Return what of a run that was forked off another one has no place in the new machine; None if all has."""
+    name, states = snapshot.state, new.declaration.states
+    if name not in states:
+        return "state", f"there is no state `{name}`, in which the run begins"
+    kinds = [definition.declaration.states[name].kind for definition in (old, new)]
+    if kinds[0] != kinds[1]:
+        return "state", f"{name} {_DOES[kinds[1]]}; it {_DID[kinds[0]]}"
+    lost = [field for field in snapshot.context if field not in new.declaration.context]
+    return ("inputs", f"there is no field `{lost[0]}`, which the run begins with") if lost else None
+
+
 def _refused(new: Definition, now: Step) -> Reason:
     name, state, tried = now.receipt.event, now.receipt.state, now.receipt.candidates
+    if name == EDIT:
+        return (
+            "inputs",
+            "a field that was written by hand is not declared so, or its value is not of its type",
+        )
     if tried:
         return "guard", f"{state} refuses `{name}`: {'; '.join(_judged(c) for c in tried)}"
     if name in new.payloads:

@@ -98,7 +98,11 @@ Versions = Callable[[str], Definition]
 
 
 def replay(
-    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    versions: Versions | None = None,
+    seen: Callable[[Step], object] | None = None,
 ) -> Conformance:
     """Return whether the records of a run, from its first, are a path of its machine.
 
@@ -110,11 +114,14 @@ def replay(
         run: Id of the run.
         records: Its records; bodies as plain JSON data.
         versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
+        seen: Is given each step that conforms.
     """
     steps, snapshot = 0, None
     try:
         for made in retrace(definition, run, records, versions=versions):
             steps, snapshot = steps + 1, made.snapshot
+            if seen is not None:
+                seen(made)
     except Deviates as error:
         return Conformance(steps, snapshot, error.deviation)
     return Conformance(steps, snapshot, None)
@@ -163,7 +170,7 @@ def moves(
             _compare(made, entry, seq, ahead.popleft() if ahead else None)
             ahead.extend(islice(coming, 1))
             ledger.add(*entry)
-        if made.entries[0][0] == MIGRATED and versions is not None:
+        if made.snapshot.digest != definition.digest and versions is not None:
             definition = versions(made.snapshot.digest)
             ledger.migrate(definition)
         yield event, made
@@ -185,10 +192,13 @@ def _step(
         if snapshot is None:
             made = first(definition, run, now, body) if kind == "run_started" else None
         elif kind == MIGRATED and versions is not None:
-            made = move(definition, versions(body["to"]), snapshot, now, body["by"], body["code"]).step
+            event = Event(MIGRATED, body, by=body["by"])
+            made = _migrated(definition, versions(body["to"]), snapshot, ahead[0])
         elif (event := _event(snapshot, ahead, ledger)) is not None:
             event = replace(event, hold=_held(ahead))
             made = step(definition, snapshot, event, now)
+    except Deviates:
+        raise
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError) as error:
         # What is written may be anything once a hand has been at it.
         why = f"the {kind} record cannot be read: {type(error).__name__}: {error}"
@@ -201,13 +211,31 @@ def _step(
 
 
 def first(definition: Definition, run: str, now: float, body: Mapping[str, Any]) -> Step:
-    """Return the step that a run began with: started, queued, or forked off another one."""
+    """Return the step that a run began with, by its first record: started, queued, or forked off another one.
+
+    Raises:
+        InvalidInput: The machine does not take what is written there.
+    """
     if (parent := body.get("parent")) is not None:
         before = Snapshot.from_data(body["snapshot"])
         return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
     begin = queue if body.get("queued") else start
     noted = {name: value for name, value in body.items() if name not in STARTED}
     return begin(definition, run, body["inputs"], now, noted)
+
+
+def _migrated(old: Definition, new: Definition, snapshot: Snapshot, written: Written) -> Step:
+    """Return the step that moved a run to another version.
+
+    Raises:
+        StateMachineError: It has no place there.
+    """
+    _, now, kind, body = written
+    found = move(old, new, snapshot, now, body["by"], body["code"])
+    if found.step is None:
+        why = f"the run has no place in version {new.declaration.version}: {'; '.join(found.problems)}"
+        raise Deviates(Deviation(snapshot.seq + 1, None, (kind, body), why))
+    return found.step
 
 
 def _held(ahead: Ahead) -> bool:
@@ -230,10 +258,10 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     match kind:
         case "event":
             return Event(body["name"], body.get("payload", {}), by=body["by"])
-        case "context_changed":
-            return Event(EDIT, body["values"], by=body["by"])
         case "amended":
             return Event(AMENDED, body["values"], by=body["by"])
+        case "context_changed":
+            return Event(EDIT, body["values"], by=body["by"])
         case "call_finished":
             return Event(FINISH, outcome=Outcome.from_data(body), key=body["key"])
         case "call_resolved":

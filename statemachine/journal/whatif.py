@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from statemachine.clock import instant
 from statemachine.errors import InvalidInput
-from statemachine.journal.reasons import Cause, cause_of
+from statemachine.journal.reasons import Cause, cause_of, no_place
 from statemachine.journal.replay import Versions, Written, first, moves
 from statemachine.kernel import (
     UNDO_NEXT,
@@ -163,11 +163,16 @@ class _SideBySide:
 
     def _begin(self, run: str, made: Step) -> Step | Difference:
         kind, body = made.entries[0]
+        state = made.snapshot.state
+        wrong = no_place(self._old, self._new, made.snapshot) if "parent" in body else None
+        cause: Cause = "inputs"
         try:
-            return first(self._new, run, made.at, body)
+            if wrong is None:
+                return first(self._new, run, made.at, body)
+            cause, why = wrong
         except InvalidInput as error:
-            state = made.snapshot.state
-            return Difference(1, state, "", (kind, body), None, "inputs", str(error).replace("\n", "; "))
+            why = str(error).replace("\n", "; ")
+        return Difference(1, state, "", (kind, body), None, cause, why)
 
     def _earlier(self, event: Event, at: float) -> Difference | None:
         """Return what time does on the new machine before the recorded event comes, if it did not do so then."""
@@ -221,9 +226,8 @@ class _SideBySide:
 
     def _answer(self, event: Event, at: float) -> Step:
         assert self._is is not None
-        event = (
-            self._ledger.next() if event.name == UNDO_NEXT else event
-        )  # what can be undone is for each to say
+        if event.name == UNDO_NEXT:
+            event = self._ledger.next()  # what can be undone is for each machine to say
         return step(self._new, self._is, event, instant(at + self._shift))
 
     def _unlike(self, event: Event, cause: Cause, why: str) -> Difference:

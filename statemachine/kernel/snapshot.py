@@ -222,7 +222,7 @@ class Snapshot(NamedTuple):
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
             case Immediate(event, fields):
-                pending = {"kind": "immediate", "event": event, "fields": list(fields)}
+                pending = {"kind": "immediate", "event": event} | ({"fields": list(fields)} if fields else {})
         data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
@@ -273,9 +273,9 @@ class Snapshot(NamedTuple):
                 "timer": Timer,
                 "immediate": Immediate,
             }
-            for listed in ("granted", "fields"):
-                if listed in parts:
-                    parts[listed] = tuple(parts[listed])
+            for several in ("granted", "fields"):
+                if several in parts:
+                    parts[several] = tuple(parts[several])
             pending = kinds[parts.pop("kind")](**parts)
         sources = {name: Source(*source) for name, source in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}

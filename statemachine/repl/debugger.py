@@ -10,6 +10,7 @@ from statemachine.errors import EventRefused, InvalidInput, LeaseLost, UnknownEv
 from statemachine.host.driver import Driver
 from statemachine.host.forking import fork_run
 from statemachine.host.given import checked_payload, refusal, refuse_if_doubtful
+from statemachine.host.pinned import pinned
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView
 from statemachine.kernel import (
@@ -290,7 +291,8 @@ class Debugger(Recorded):
         made = await fork_run(runtime, self.run, at, repeat_writes=repeat_writes, by=self.by, owned=True)
         await self._leave()
         stored = runtime.store.load(made.snapshot.run)
-        self._attach(Driver(runtime, self.definition, made.snapshot, stored.head, 1), made.at)
+        definition = pinned(runtime.store, made.snapshot.digest)
+        self._attach(Driver(runtime, definition, made.snapshot, stored.head, 1), made.at)
         self._last = made
         await self._look_ahead()
         return self.view()

@@ -180,11 +180,13 @@ class Opened:
 
     @property
     def definition(self) -> Definition:
-        """The run's machine."""
+        """The run's machine; in the past, the version that the run was on then."""
         if self._definition is None:
             raise EventRefused(
                 "no run is open; `Debugger.start` makes one, `Debugger.open` opens a stored one"
             )
+        if self._past is not None and self._past.snapshot.digest != self._definition.digest:
+            return pinned(self.runtime.store, self._past.snapshot.digest)
         return self._definition
 
     @property

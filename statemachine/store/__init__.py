@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statemachine.store.measuring import News, OpenRun
+from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
     FINAL,
     STATUSES,
@@ -28,6 +29,7 @@ __all__ = [
     "News",
     "OpenRun",
     "Posted",
+    "ReadOnlyStore",
     "Ready",
     "RunSummary",
     "Scope",

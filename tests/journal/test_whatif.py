@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from statemachine.errors import InvalidMachine
 from statemachine.journal.replay import Written
 from statemachine.journal.whatif import Comparison, compare
-from statemachine.kernel import Step
+from statemachine.kernel import Event, Step, fork, start, step
 from statemachine.machine.definition import Definition
 from tests.journal.worlds import changed, live, path
-from tests.kernel.driving import declare
+from tests.kernel.driving import declare, define
 from tests.kernel.strategies import declarations
 
 
@@ -57,3 +57,29 @@ def test_the_same_machine_decides_the_same(parts: dict[str, Any], seed: int, n: 
     definition = declare(**parts)
     steps, _ = live(definition, seed, n)
     assert compared(definition, definition, steps) == Comparison(len(steps), None, ())
+
+
+def forked(state: str, **parts: Any) -> tuple[Definition, list[Step]]:
+    """Return a machine with one state that asks, and a run that was forked off there and sent an event."""
+    definition = define(f"{state}: {{on: {{go: end, cancelled: fail}}}}", events={"go": {}}, **parts)
+    before = start(definition, "parent", {}, 1000.0).snapshot
+    made = fork(definition, "run", before, 1000.0, "0" * 64, 2000.0, "ann")
+    return definition, [made, step(definition, made.snapshot, Event("go"), 2001.0)]
+
+
+def test_a_forked_run_begins_on_the_other_machine_where_it_was_forked() -> None:
+    """It has a place there, or that is the difference."""
+    old, steps = forked("ask")
+    assert compared(old, old, steps).difference is None
+    other, _ = forked("wonder")
+    found = compared(old, other, steps).difference
+    assert found is not None
+    assert (found.seq, found.cause, found.why) == (
+        1,
+        "state",
+        "there is no state `ask`, in which the run begins",
+    )
+    waits = define("ask: {wait: 1s, on: {elapsed: end}}", events={"go": {}})
+    found = compared(old, waits, steps).difference
+    assert found is not None
+    assert found.why == "ask waits for time; it waited for an event"

@@ -4,6 +4,7 @@ One run of the benchmark's loop (a call in each of two states, its answer saved 
 store on disk, as a host would have written it. Then it is read, and replayed, over and over: `store` only reads the
 records, `chain` checks their hashes as well, `kernel` takes the steps from records in memory, `replay` is all
 that `statemachine replay ID` does, `against` holds the run against a machine of another digest.
+Rates are by this process's own time on its core, so that others on the machine do not count.
 Run: ``python -m tests.benchmarks.replay [--json] [--records N] [--rounds N]``.
 """
 
@@ -89,9 +90,9 @@ def measure(records: int, rounds: int) -> dict[str, float]:
         taken: dict[str, list[float]] = {name: [] for name in parts}
         for _ in range(rounds):
             for name, part in parts.items():
-                begun = time.perf_counter()
+                begun = time.process_time()
                 part()
-                taken[name].append(stored.seq / (time.perf_counter() - begun))
+                taken[name].append(stored.seq / (time.process_time() - begun))
         found = {name: statistics.median(rates) for name, rates in taken.items()}
         tracemalloc.start()
         replay_run(store, run)
