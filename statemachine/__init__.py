@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from statemachine.host.runtime import Runtime as Runtime
     from statemachine.host.view import RunView as RunView
     from statemachine.machine.call import Call as Call
+    from statemachine.machine.call import Past as Past
     from statemachine.machine.call import Reply as Reply
     from statemachine.machine.call import ToolFailure as ToolFailure
     from statemachine.machine.python import Backoff as Backoff
+    from statemachine.machine.python import Expects as Expects
     from statemachine.machine.python import Final as Final
     from statemachine.machine.python import Limits as Limits
     from statemachine.machine.python import Owner as Owner
@@ -24,10 +26,12 @@ _PLACES = {
     "Backoff": "machine.python",
     "Call": "machine.call",
     "Debugger": "repl.debugger",
+    "Expects": "machine.python",
     "Final": "machine.python",
     "Limits": "machine.python",
     "Machine": "host.machine",
     "Owner": "machine.python",
+    "Past": "machine.call",
     "Reply": "machine.call",
     "Retry": "machine.python",
     "RunView": "host.view",

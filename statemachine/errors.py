@@ -129,6 +129,10 @@ class InvalidKey(StateMachineError):
     """A private key is not there, is no key, or others may read it."""
 
 
+class InvalidAnchor(StateMachineError):
+    """A file of anchors cannot be read, is not what was written, or is not of this store."""
+
+
 class InvalidReference(StateMachineError):
     """A reference such as ``tools.py:check`` does not lead to a usable Python object."""
 

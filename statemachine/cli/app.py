@@ -11,6 +11,7 @@ import typer
 
 from statemachine.cli import (
     approve,
+    audit,
     check,
     declare,
     doctor,
@@ -21,6 +22,7 @@ from statemachine.cli import (
     migrate,
     repl,
     replay,
+    stats,
     stops,
 )
 from statemachine.cli.terminal import stdout
@@ -61,12 +63,14 @@ for command in (
     look.explain,
     look.journal,
     replay.replay,
+    stats.stats,
     doctor.doctor,
 ):
     app.command()(command)
 
 app.add_typer(approve.key, name="key")
 app.add_typer(approve.approvals, name="approvals")
+app.add_typer(audit.audit, name="audit")
 
 
 def main() -> None:

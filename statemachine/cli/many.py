@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from statemachine.errors import InvalidInput, StateMachineError
 
 if TYPE_CHECKING:
     from statemachine.host.many import Given
+    from statemachine.host.runtime import Runtime
     from statemachine.machine.definition import Definition
 
 AtOnce = Annotated[int, typer.Option("--at-once", min=1, help="Of many runs, how many go on at a time.")]
@@ -150,6 +151,12 @@ def worker(
     poll: Annotated[
         float, typer.Option(min=0.01, help="Seconds between two looks for runs that can move.")
     ] = 1.0,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="HOST:PORT", help="Serve the measures of the store to Prometheus there."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Drive runs that can move and that nobody drives; several workers may share a database.
@@ -160,7 +167,7 @@ def worker(
     and SIGTERM stop it at a safe point. Exit codes: 0 idle, 4 the store refused or a run could not be driven (it
     is tried again by the next worker that starts), 128 + signal; how the runs ended does not count.
 
-    Example: statemachine worker --at-once 50
+    Example: statemachine worker --at-once 50 --metrics 127.0.0.1:9464
     """
     from statemachine.cli.tally import tally
     from statemachine.host.runtime import Runtime
@@ -173,7 +180,7 @@ def worker(
         # A service may be up before the first run; whoever waits for the end of runs has some.
         async with Runtime(db, create=not until_idle) as runtime:
             stop_on_signals(runtime, stopped)
-            with tally(as_json, None) as counted:
+            with _metrics(runtime, metrics), tally(as_json, None) as counted:
                 at_work = Worker(runtime, at_once=at_once, poll=poll, until_idle=until_idle).work()
                 async with aclosing(at_work):
                     async for result in at_work:
@@ -186,3 +193,16 @@ def worker(
 
     code = asyncio.run(work())
     raise typer.Exit(128 + stopped[0] if stopped else code)
+
+
+@contextmanager
+def _metrics(runtime: Runtime, address: str | None) -> Iterator[None]:
+    """Serve the measures of the runtime's store at an address, if one is given, and say where."""
+    if address is None:
+        yield
+        return
+    from statemachine.monitor.prometheus import served
+
+    with served(runtime.store, address) as url:
+        print(f"metrics at {url}", file=sys.stderr, flush=True)
+        yield

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from statemachine.diagrams.drawing import Arrow, Drawing, Node, Note, draw, printable
-from statemachine.diagrams.trail import Way
-from statemachine.machine.compare import Change, Difference, Kind, Path, paired
+from statemachine.diagrams.ways import Way, way_at
+from statemachine.machine.compare import Change, Difference, Kind, paired
 from statemachine.machine.model import Declaration
 
 SIGNS: Mapping[Kind, str] = {"added": "+", "removed": "-", "changed": "~"}
@@ -75,7 +75,7 @@ def _arrows(
     was, now = ({_way(arrow): arrow for arrow in drawing.arrows} for drawing in (before, after))
     changes = {(change.old, change.new): change for change in difference.of("transition")}
     for pair in paired(old, new):
-        left, right = (None if path is None else _declared(path) for path in pair)
+        left, right = (None if path is None else way_at(path) for path in pair)
         yield from _merged(was[left] if left else None, now[right] if right else None, changes.get(pair))
     for name in dict.fromkeys((*new.states, *old.states)):
         way = Way(name, None, 0, exhausted=True)
@@ -84,16 +84,6 @@ def _arrows(
 
 def _way(arrow: Arrow) -> Way:
     return Way(arrow.source, arrow.event, arrow.index, arrow.role == "exhausted")
-
-
-def _declared(path: Path | None) -> Way | None:
-    """Return the way of a transition from its path in the declaration."""
-    if path is None:
-        return None
-    source, event = path[1] if path[0] == "states" else None, path[-2]
-    return Way(
-        None if source is None else str(source), None if event == "always" else str(event), int(path[-1])
-    )
 
 
 def _merged(was: Arrow | None, now: Arrow | None, change: Change | None) -> Iterator[Arrow]:

@@ -144,7 +144,7 @@ def source(drawing: Drawing) -> str:
         if head != (target := arrows[0].target):
             graph.node(head, id=f"state{head}", **_again(nodes[target], arrows))
     begun: dict[str, str] = {}
-    if drawing.here is not None and nodes[drawing.initial].tone != "pale":
+    if drawing.begun:
         begun = _LINE_TONES["taken"] | {"label": _cell([_badge("1", "taken")])}
     graph.edge(START, drawing.initial, id="line_start", **begun)
     below = steps_below(drawing)

@@ -141,6 +141,7 @@ class Drawing:
         arrows: The transitions in declared order, those of the machine last.
         loops: The groups of states that lie on common cycles, in declared order.
         here: The state that a run is in, or ended in.
+        begun: Whether a run is drawn that began at the start, and not where another one was.
         notes: Lines below the title: how the run stands, or what differs in no state or transition.
     """
 
@@ -153,6 +154,7 @@ class Drawing:
     arrows: tuple[Arrow, ...]
     loops: tuple[Loop, ...]
     here: str | None = None
+    begun: bool = False
     notes: tuple[Note, ...] = ()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachine.diagrams.drawing import Arrow, Drawing, Node, Note, Tone, printable
-from statemachine.diagrams.trail import Passage, Stay, Trail, Way
+from statemachine.diagrams.trail import Passage, Stay, Trail
+from statemachine.diagrams.ways import Way
 
 _OUTCOMES: dict[str, Tone] = {
     "succeeded": "added",
@@ -35,6 +36,7 @@ def traced(drawing: Drawing, trail: Trail) -> Drawing:
         nodes=tuple(_node(node, trail) for node in drawing.nodes),
         arrows=(*(_arrow(arrow, trail) for arrow in drawing.arrows), *strays),
         here=trail.state,
+        begun=trail.steps > 0 and not trail.parent,
         notes=tuple(_summary(trail)),
     )
 
@@ -93,6 +95,7 @@ def _summary(trail: Trail) -> list[Note]:
     counts.append(_lasting(trail.seconds))
     tone = _OUTCOMES.get(trail.status, "taken")
     where = f"run {trail.run}: {trail.status} in {trail.state}"
+    where += f", forked off {trail.parent}" if trail.parent else ""
     notes = [Note(f"{where} · {' · '.join(counts)}", tone)]
     why = f"waits for {trail.waiting}" if trail.waiting else printable(trail.reason)
     return [*notes, Note(why, tone)] if why else notes

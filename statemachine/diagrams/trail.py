@@ -6,24 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from statemachine.diagrams.ways import Way
+
 SHOWN = 4
 """So many turns of a passage are kept by number, and the last; the rest are counted."""
-
-
-class Way(NamedTuple):
-    """Which declared transition.
-
-    Attributes:
-        source: The state that it leaves; None for one of the machine, from every state that is not final.
-        event: The event that it is declared under; None for what is taken at once, and for exhausted attempts.
-        nth: Its place among the transitions of its event, from 0.
-        exhausted: Whether it is the one for exhausted attempts.
-    """
-
-    source: str | None
-    event: str | None
-    nth: int = 0
-    exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +84,7 @@ class Trail:
         stays: For each state that was entered, what happened there.
         passages: For each transition that was taken, when.
         strays: The same for what is not declared.
+        parent: The record that it was forked off, ``run:seq``; its turns go on counting from there.
     """
 
     run: str
@@ -110,3 +97,4 @@ class Trail:
     stays: Mapping[str, Stay]
     passages: Mapping[Way, Passage]
     strays: Mapping[Stray, Passage]
+    parent: str = ""

@@ -13,6 +13,7 @@ from typing import Protocol
 from statemachine.clock import Clock
 from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
+from statemachine.host.past import past_calls
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
 from statemachine.host.stopping import Stops
@@ -374,6 +375,13 @@ class Driver:
             call.attempt,
             self.services.clock.now() + timeout,
             self._folder,
+            partial(
+                past_calls,
+                self.services.store,
+                self.definition.declaration.tools,
+                self.snapshot.run,
+                call.seq if call.attempt == 1 else self.snapshot.seq,
+            ),
         )
 
     async def _probe(self, call: PendingCall) -> Event:

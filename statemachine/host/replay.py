@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from statemachine.host.pinned import first_digest, pinned, unloaded
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
 from statemachine.journal.replay import Conformance, Deviates, Deviation, Written, replay
+from statemachine.kernel import Step
 from statemachine.machine.definition import Definition
 from statemachine.store import Store, StoredRun
 
@@ -63,8 +64,13 @@ def entry_data(entry: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | 
     return None if entry is None else {"kind": entry[0], "body": dict(entry[1])}
 
 
-def replay_run(store: Store, run: str) -> Replayed:
+def replay_run(store: Store, run: str, seen: Callable[[Step], object] | None = None) -> Replayed:
     """Take the steps of a stored run again from its journal, up to where it is now.
+
+    Args:
+        store: Where it lies.
+        run: Its id.
+        seen: Is given each step that conforms; all of them twice, if they are judged again with the tools' code.
 
     Raises:
         UnknownRun: There is no such run.
@@ -72,10 +78,10 @@ def replay_run(store: Store, run: str) -> Replayed:
     """
     stored = store.load(run)
     journal = Journal(store, stored)
-    found = replay(journal.definition, run, journal.written(), journal.version)
+    found = replay(journal.definition, run, journal.written(), journal.version, seen)
     wrong = _wrong(store, journal, found)
     if wrong is not None and journal.altered is None and (wrong.expected or wrong.found):
-        found, wrong = _with_code(store, journal, found, wrong)
+        found, wrong = _with_code(store, journal, found, wrong, seen)
     return Replayed(
         run,
         stored.name,
@@ -172,7 +178,11 @@ def _wrong(store: Store, journal: Journal, found: Conformance) -> Deviation | No
 
 
 def _with_code(
-    store: Store, journal: Journal, found: Conformance, wrong: Deviation
+    store: Store,
+    journal: Journal,
+    found: Conformance,
+    wrong: Deviation,
+    seen: Callable[[Step], object] | None,
 ) -> tuple[Conformance, Deviation | None]:
     """Judge a journal that deviates, with its chain whole, by the machine with its code.
 
@@ -183,7 +193,7 @@ def _with_code(
     try:
         first = pinned_or_refused(store, stored, journal.first)
         again = replay(
-            first, stored.id, journal.written(), lambda digest: pinned_or_refused(store, stored, digest)
+            first, stored.id, journal.written(), lambda digest: pinned_or_refused(store, stored, digest), seen
         )
     except NotReplayable as error:
         return found, replace(wrong, why=f"{wrong.why}. It was judged without the code of its tools: {error}")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import takewhile
 from typing import Any
 
-from statemachine.diagrams.trail import SHOWN, Passage, Stay, Stray, Trail, Way
-from statemachine.host.pinned import declared
+from statemachine.diagrams.trail import SHOWN, Passage, Stay, Stray, Trail
+from statemachine.diagrams.ways import Way, candidates, every_way
+from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import Record, decode
 from statemachine.machine.definition import REFUSED, event_names
-from statemachine.machine.model import Declaration, Transition
+from statemachine.machine.model import Declaration
 from statemachine.store import Store
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -23,7 +24,9 @@ Written = tuple[int, float, str, Mapping[str, Any]]
 _FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial", "denied", "expired")
 _CALLS = ("call_intended", "call_finished", "call_in_doubt", "call_resolved")
 _ASKED = ("approval_requested", "approval_decided", "call_held")
-_TOLD = frozenset(("run_started", "event", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED))
+_TOLD = frozenset(
+    ("run_started", "migrated", "event", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED)
+)
 
 
 def trail_of(store: Store, run: str, *, at: float | None = None, until: int | None = None) -> Trail:
@@ -51,11 +54,17 @@ def trail_of(store: Store, run: str, *, at: float | None = None, until: int | No
         for record in records
         if record.kind in _TOLD
     )
-    return trail(declared(store, stored.machine), stored.id, written, at)
+    return trail(
+        declared(store, stored.machine), stored.id, written, at, lambda digest: declared(store, digest)
+    )
 
 
 def trail(
-    declaration: Declaration, run: str, records: Iterable[Written], until: float | None = None
+    declaration: Declaration,
+    run: str,
+    records: Iterable[Written],
+    until: float | None = None,
+    version: Callable[[str], Declaration] | None = None,
 ) -> Trail:
     """Return the way that a run's records, from its first, tell of.
 
@@ -64,9 +73,13 @@ def trail(
         run: Id of the run.
         records: Its records; streamed, never held.
         until: The moment up to which an unfinished run has been in its last state; without it, its last record.
+        version: Returns an earlier version of the machine by its digest. What a run did before it was moved to
+            another version is told as far as that has a place for it.
     """
     fold = _Fold(declaration)
     for _, at, kind, body in records:
+        if kind in VERSION_OF and version is not None:
+            fold.move_to(version(body[VERSION_OF[kind]]), body.get("states", {}))
         fold.take(at, kind, body)
     return fold.trail(run, until)
 
@@ -100,10 +113,9 @@ class _Fold:
     """What is known of a run after some of its records."""
 
     def __init__(self, declaration: Declaration) -> None:
-        self._states = declaration.states
-        self._ways = cache(lambda state, event: tuple(_candidates(declaration, state, event)))
+        self._use(declaration)
         self._state, self._status = declaration.initial, "pending"
-        self._waiting = self._reason = ""
+        self._waiting = self._reason = self._parent = ""
         self._steps = 0
         self._began = self._entered = self._last = 0.0
         self._seconds: dict[str, float] = {}
@@ -114,11 +126,49 @@ class _Fold:
         self._passages: dict[Way, _Passing] = {}
         self._strays: dict[Stray, _Passing] = {}
 
+    def _use(self, declaration: Declaration) -> None:
+        self._declaration, self._states = declaration, declaration.states
+        self._ways = cache(lambda state, event: tuple(candidates(declaration, state, event)))
+
+    def move_to(self, declaration: Declaration, states: Mapping[str, str | None]) -> None:
+        """Go on in another version of the machine, whose states have other names."""
+        old = {way: to for way, to in every_way(self._declaration) if way in self._passages}
+        new = dict(every_way(declaration))
+        if self._status == "pending":
+            self._state = declaration.initial
+
+        def name(state: str) -> str | None:
+            there = states.get(state, state)
+            return there if there in declaration.states else None
+
+        passages, self._passages = self._passages, {}
+        strays = [(stray, passing) for stray, passing in self._strays.items()]
+        for way, passing in passages.items():
+            there = way._replace(source=None if way.source is None else name(way.source))
+            if (there.source is None) == (way.source is None) and new.get(there) == name(old[way]):
+                self._passages[there] = passing
+            else:
+                label = f"{way.event or 'at once'}, in version {self._declaration.version}"
+                strays.append((Stray(next(iter(passing.sources)), old[way], label), passing))
+        named = ((name(s.source), name(s.target), s.label, passing) for s, passing in strays)
+        self._strays = {Stray(a, b, label): passing for a, b, label, passing in named if a and b}
+        for counted in (self._seconds, self._visits, self._calls, self._attempts, self._failures):
+            self._rename(counted, name)
+        self._state = name(self._state) or declaration.initial
+        self._use(declaration)
+
+    def _rename(self, counted: dict[str, Any], name: Callable[[str], str | None]) -> None:
+        before = dict(counted)
+        counted.clear()
+        counted.update({there: value for state, value in before.items() if (there := name(state))})
+
     def take(self, at: float, kind: str, body: Mapping[str, Any]) -> None:
         self._last = at
         match kind:
             case "run_started":
                 self._began = self._entered = at
+                if "snapshot" in body:
+                    self._forked(body["parent"], body["snapshot"])
             case "transition":
                 self._transition(at, body)
             case "call_intended":
@@ -144,6 +194,15 @@ class _Fold:
                 self._now("waiting", "time")
             case "run_finished":
                 self._status, self._reason, self._waiting = body["status"], body["reason"] or "", ""
+
+    def _forked(self, parent: Mapping[str, Any], snapshot: Mapping[str, Any]) -> None:
+        """Go on from where another run was: its steps and counters count, its visits and its time do not."""
+        self._parent = f"{parent['run']}:{parent['seq']}"
+        self._state, self._steps = snapshot["state"], snapshot["steps"]
+        self._attempts = dict(snapshot["attempts"])
+        if snapshot["status"] != "pending":
+            self._visits[self._state] += 1
+            self._now("running")
 
     def _now(self, status: str, waiting: str = "") -> None:
         self._status, self._waiting = status, waiting
@@ -232,21 +291,9 @@ class _Fold:
             stays,
             {way: _passage(passing) for way, passing in self._passages.items()},
             {stray: _passage(passing) for stray, passing in self._strays.items()},
+            self._parent,
         )
 
 
 def _passage(passing: _Passing) -> Passage:
     return Passage(tuple(passing.turns), passing.count, passing.failed, tuple(passing.sources))
-
-
-def _candidates(declaration: Declaration, state: str, event: str) -> Iterator[tuple[Way, str]]:
-    """Yield the transitions that an event may take from a state, in the order in which they are tried."""
-    declared = declaration.states[state]
-    own: dict[str, tuple[Transition, ...]] = {**declared.on, "always": declared.always or ()}
-    tables: list[tuple[str | None, Mapping[str, tuple[Transition, ...]]]] = [(state, own)]
-    if declared.final is None:
-        tables.append((None, declaration.on))
-    for source, table in tables:
-        for name in event_names(event):
-            for index, transition in enumerate(table.get(name, ())):
-                yield Way(source, None if name == "always" else name, index), transition.to

@@ -98,7 +98,11 @@ Versions = Callable[[str], Definition]
 
 
 def replay(
-    definition: Definition, run: str, records: Iterable[Written], versions: Versions | None = None
+    definition: Definition,
+    run: str,
+    records: Iterable[Written],
+    versions: Versions | None = None,
+    seen: Callable[[Step], object] | None = None,
 ) -> Conformance:
     """Return whether the records of a run, from its first, are a path of its machine.
 
@@ -110,11 +114,14 @@ def replay(
         run: Id of the run.
         records: Its records; bodies as plain JSON data.
         versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
+        seen: Is given each step that conforms.
     """
     steps, snapshot = 0, None
     try:
         for made in retrace(definition, run, records, versions=versions):
             steps, snapshot = steps + 1, made.snapshot
+            if seen is not None:
+                seen(made)
     except Deviates as error:
         return Conformance(steps, snapshot, error.deviation)
     return Conformance(steps, snapshot, None)

@@ -66,7 +66,7 @@ def edited(draft: Draft, event: Event) -> Step:
     except InvalidInput:
         return draft.refuse(EDIT, "denied")
     draft.add("context_changed", {"values": values, "owner": EDITOR, "by": event.by})
-    draft.write(values, EDITOR)
+    draft.write(values, EDIT, EDITOR)
     draft.edited = marked(draft.edited, *values)
     return draft.step(EDIT, "noted")
 

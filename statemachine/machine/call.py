@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,42 @@ from typing import Generic, TypeVar
 from statemachine.machine.model import FAILURE_CLASSES, FailureClass
 
 T = TypeVar("T")
+_LONGEST = 200
+"""Characters of a failure's message in a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier call of the same run.
+
+    Attributes:
+        tool: Its tool.
+        state: The state that made it; empty when that lies too far back.
+        effect: ``read`` or ``write``.
+        at: When it was first made, in seconds since the epoch.
+        attempts: How often it was made.
+        ended: ``success``, ``partial``, the class of its failure, ``in_doubt``, or empty while it is open.
+        message: Why it failed.
+        undoes: Key of the call that it undid; empty for any other.
+        undone: Whether it was undone.
+    """
+
+    tool: str
+    state: str
+    effect: str
+    at: float
+    attempts: int = 1
+    ended: str = ""
+    message: str = ""
+    undoes: str = ""
+    undone: bool = False
+
+    def __str__(self) -> str:
+        verb = {"success": "succeeded", "partial": "succeeded in part", "": "has not ended"}
+        failed = f"failed ({self.ended})" + (f": {self.message[:_LONGEST]}" if self.message else "")
+        tries = f" at try {self.attempts}" if self.attempts > 1 else ""
+        undone = ", and was undone" if self.undone else ""
+        return f"{self.state or '…'}: {self.effect} {self.tool} {verb.get(self.ended, failed)}{tries}{undone}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +61,7 @@ class Call:
         attempt: 1 for the first time, one more for each retry by the tool's policy.
         deadline: When the call must have ended, in seconds since the epoch.
         folder: A folder that belongs to this run, kept across crashes and removed when the run ends.
+        read_past: Reads what :attr:`history` gives.
     """
 
     key: str
@@ -33,6 +70,17 @@ class Call:
     attempt: int
     deadline: float
     folder: Path
+    read_past: Callable[[], tuple[Past, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def history(self) -> tuple[Past, ...]:
+        """The last calls of the run before this one, at most 20, the oldest first; read when asked for."""
+        return self.read_past()
+
+    @property
+    def so_far(self) -> str:
+        """What has happened so far in a few lines, for a prompt: one for each call of :attr:`history`."""
+        return "\n".join(map(str, self.history))
 
 
 @dataclass(frozen=True, slots=True)

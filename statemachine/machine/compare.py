@@ -234,7 +234,9 @@ def _data(declaration: Declaration) -> dict[str, dict[str, Any]]:
     for state in data["states"].values():
         del state["on"], state["always"]
     return {
-        "machine": _declared({key: data[key] for key in ("machine", "version", "summary", "initial")}),
+        "machine": _declared(
+            {key: data[key] for key in ("machine", "version", "summary", "initial", "expects")}
+        ),
         "limits": _declared(data["limits"]),
         "context": data["context"],
         **{key: {n: _declared(p) for n, p in data[key].items()} for key in ("events", "tools", "states")},

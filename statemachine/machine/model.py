@@ -108,6 +108,18 @@ class Limits(Part):
         return self
 
 
+class Expects(Part):
+    """What a usual run of the machine takes. It limits nothing: what goes beyond it is shown by monitoring.
+
+    Attributes:
+        elapsed: Seconds from the start of a run to its end.
+        interventions: The share of runs in which a person has to do something, from 0 to 1.
+    """
+
+    elapsed: Duration | None = None
+    interventions: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None = None
+
+
 class Backoff(Part):
     """A wait that grows: ``initial * factor ** (n - 1)`` seconds the n-th time, at most ``cap``.
 
@@ -454,6 +466,7 @@ class Declaration(Part):
         context: The typed fields that a run carries.
         events: Events that come from outside, each with the types of its payload.
         limits: What ends any run.
+        expects: What a usual run takes.
         tools: The tools that states may call.
         initial: The state a run starts in.
         on: Transitions by event from every state that is not final, after the state's own.
@@ -467,6 +480,7 @@ class Declaration(Part):
     context: dict[Name, ContextField] = {}
     events: dict[DottedName, dict[Name, TypeText]] = {}
     limits: Limits = Limits()
+    expects: Expects = Expects()
     tools: dict[DottedName, Tool] = {}
     initial: Name
     on: OnEvents = {}

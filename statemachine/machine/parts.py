@@ -79,6 +79,11 @@ def Limits(
     )
 
 
+def Expects(*, elapsed: DurationText | None = None, interventions: float | None = None) -> Mapping[str, Any]:
+    """Return what a usual run takes; see :class:`statemachine.machine.model.Expects`."""
+    return given(elapsed=elapsed, interventions=interventions)
+
+
 def Backoff(
     initial: DurationText = "1s", *, factor: float = 2.0, cap: DurationText = "1m"
 ) -> Mapping[str, Any]:

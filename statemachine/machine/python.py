@@ -19,6 +19,7 @@ from statemachine.machine.model import OPERATOR, Declaration
 from statemachine.machine.parts import Approval as Approval
 from statemachine.machine.parts import Backoff as Backoff
 from statemachine.machine.parts import Contract, DurationText, Guarded, Route, given
+from statemachine.machine.parts import Expects as Expects
 from statemachine.machine.parts import Final as Final
 from statemachine.machine.parts import Limits as Limits
 from statemachine.machine.parts import Owner as Owner
@@ -45,6 +46,7 @@ class MachineBuilder:
         context: A pydantic model whose fields are the context; it is never instantiated.
         events: Events from outside, each with the types of its payload.
         limits: What ends any run.
+        expects: What a usual run takes; it limits nothing.
         on: Transitions from every state that is not final.
         migrations: By older version: how its runs are moved to this one; see
             :class:`statemachine.machine.model.Migration`.
@@ -59,6 +61,7 @@ class MachineBuilder:
         context: type[BaseModel] | None = None,
         events: Mapping[str, Mapping[str, Any]] | None = None,
         limits: Mapping[str, Any] | None = None,
+        expects: Mapping[str, Any] | None = None,
         on: Mapping[str, Route] | None = None,
         migrations: Mapping[str, Mapping[str, Mapping[str, str | None]]] | None = None,
         summary: str | None = None,
@@ -69,7 +72,12 @@ class MachineBuilder:
         self._report = Report(self._place, named=True)
         self._context = context
         self._head = given(
-            machine=name, version=version, summary=summary, limits=limits, migrations=migrations
+            machine=name,
+            version=version,
+            summary=summary,
+            limits=limits,
+            expects=expects,
+            migrations=migrations,
         )
         self._tools: dict[str, Any] = {}
         self._states: dict[str, Any] = {}

@@ -139,6 +139,8 @@ def _part(path: Keys) -> type[BaseModel]:
             return model.ContextField
         case ("limits",):
             return model.Limits
+        case ("expects",):
+            return model.Expects
         case ("tools", _):
             return model.Tool
         case ("tools", _, "retry", _):

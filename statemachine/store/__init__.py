@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statemachine.store.measuring import News, OpenRun
+from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
     FINAL,
     STATUSES,
@@ -24,7 +26,10 @@ __all__ = [
     "UNFINISHED",
     "Commit",
     "NewRun",
+    "News",
+    "OpenRun",
     "Posted",
+    "ReadOnlyStore",
     "Ready",
     "RunSummary",
     "Scope",

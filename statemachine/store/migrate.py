@@ -26,11 +26,11 @@ def bring_up_to_date(engine: Engine, name: str) -> None:
         StoreUnusable: The tables are those of newer code.
     """
     with engine.connect() as connection:
-        if _version(connection, name) == VERSIONS[-1]:
+        if stored_version(connection, name) == VERSIONS[-1]:
             return
     # The write lock keeps every other process out; whoever comes second finds the work done.
     with _one_at_a_time, engine.execution_options(**{WRITING: True}).begin() as connection:
-        if _version(connection, name) != VERSIONS[-1]:
+        if stored_version(connection, name) != VERSIONS[-1]:
             from alembic import command
             from alembic.config import Config
 
@@ -41,7 +41,7 @@ def bring_up_to_date(engine: Engine, name: str) -> None:
             command.upgrade(config, "head")
 
 
-def _version(connection: Connection, name: str) -> str | None:
+def stored_version(connection: Connection, name: str) -> str | None:
     """Return the version of the stored tables, or None when there are no tables yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None

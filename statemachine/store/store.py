@@ -38,9 +38,11 @@ from statemachine.errors import (
     UnknownRun,
 )
 from statemachine.journal import Record, decode, encode
+from statemachine.store import measuring
 from statemachine.store import stops as stopping
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
+from statemachine.store.measuring import News, OpenRun
 from statemachine.store.migrate import bring_up_to_date
 from statemachine.store.rows import (
     FINAL,
@@ -422,6 +424,31 @@ class Store(AbstractContextManager["Store"]):
                 select(*columns).where(inbox.c.run == run).order_by(inbox.c.id)
             )
         ]
+
+    # Measuring
+
+    def open_runs(self, machine: str | None = None) -> list[OpenRun]:
+        """Return all runs that have not ended; of one machine, by its name."""
+        return [OpenRun(*row) for row in self._rows(measuring.open_runs(machine))]
+
+    def last_row(self) -> int:
+        """Return the place of the newest record among those of all runs; 0 when there is none."""
+        return int(self._rows(measuring.LAST)[0][0])
+
+    def news(self, after: int, until: int, kinds: tuple[str, ...], word: str) -> list[News]:
+        """Return records after one place to another: of some kinds, or transitions in which a word stands."""
+        return [News(*row) for row in self._rows(measuring.news(after, until, kinds, word))]
+
+    def row_before(self, at: float) -> int:
+        """Return the place of the last record before a time, found by halving: clocks rise with the places."""
+        low, high = 0, self.last_row()
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._rows(measuring.time_of(middle))[0][0] < at:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     def machine(self, digest: str) -> StoredMachine | None:
         """Return a machine that runs were started with, or None."""

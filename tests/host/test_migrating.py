@@ -12,9 +12,10 @@ import pytest
 
 from statemachine.errors import RunOwned
 from statemachine.host.explain import explain
-from statemachine.host.migrating import foresee, migrate, newest
+from statemachine.host.migrating import foresee, migrate
 from statemachine.host.pinned import first_digest, pinned
 from statemachine.host.runtime import Runtime
+from statemachine.host.versions import newest
 from statemachine.journal import verify
 from statemachine.journal.replay import replay
 from statemachine.machine.load import load

@@ -45,10 +45,10 @@ nap: {attempts: 2, exhausted: fail, wait: 1s, on: {elapsed: act}}
 def without_place(snapshot: Snapshot) -> dict[str, Any]:
     """A snapshot as data, but for what counts records."""
     data = snapshot.as_data()
-    for call in (data["pending"], (data.get("rollback") or {}).get("doubted")):
+    for call in (data.get("pending"), (data.get("rollback") or {}).get("doubted")):
         if call and "key" in call:
-            call |= {"key": "", "seq": 0, "undoes": bool(call["undoes"])}
-            call["input"] = {**call["input"], "key": ""}
+            call |= {"key": "", "seq": 0, "undoes": bool(call.get("undoes"))}
+            call["input"] = {**call.get("input", {}), "key": ""}
         if call and "approval" in call:
             call["approval"] = bool(call["approval"])
         if call and "request" in call:

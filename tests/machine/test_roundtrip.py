@@ -193,6 +193,8 @@ TWICE = {
         "limits: {elapsed: 600000ms}",
     ),
     "defaults": ("limits: {}", "limits: {steps: 1000}", "", "limits: {cost: {}}"),
+    "what is expected": ("expects: {elapsed: 10m}", "expects: {elapsed: 600s, interventions: null}"),
+    "nothing expected": ("expects: {}", ""),
     "an owner": ("context: {a: {type: str, owner: ask}}", "context: {a: {type: str, owner: [ask]}}"),
     "a type": (
         "context: {a: {type: \"Literal['a', 'b'] | None\", owner: ask}}",

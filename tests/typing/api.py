@@ -6,7 +6,20 @@ from typing import Annotated, assert_type
 
 from pydantic import BaseModel
 
-from statemachine import Backoff, Call, Final, Limits, Machine, Owner, Reply, Retry, RunView, To, ToolFailure
+from statemachine import (
+    Backoff,
+    Call,
+    Expects,
+    Final,
+    Limits,
+    Machine,
+    Owner,
+    Reply,
+    Retry,
+    RunView,
+    To,
+    ToolFailure,
+)
 
 
 class Verdict(BaseModel):
@@ -30,6 +43,7 @@ review = Machine(
     context=Context,
     events={"changed": {"text": str, "count": "int"}},
     limits=Limits(steps=100, calls=50, elapsed="1h", cost={"usd": 0.5}, otherwise="refuse"),
+    expects=Expects(elapsed="5m", interventions=0.1),
     on={"cancelled": "refuse", "changed": [To("judge", when="event.count > 0", resets=["pause"])]},
 )
 
@@ -85,4 +99,5 @@ review.tool(effect="read", retry={"transiet": Retry(1)})  # type: ignore[dict-it
 review.state(effect="read", retyr={})  # type: ignore[call-arg]
 review.add("wrong", on={"done": 5})  # type: ignore[dict-item]
 ToolFailure("transiet", "no such class")  # type: ignore[arg-type]
+Expects(takes="5m")  # type: ignore[call-arg]
 Limits(step=5)  # type: ignore[call-arg]

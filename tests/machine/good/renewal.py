@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from statemachine.machine.python import Final, Limits, MachineBuilder, Owner, Retry, To
+from statemachine.machine.python import Expects, Final, Limits, MachineBuilder, Owner, Retry, To
 
 from . import tools
 from .tools import Contract, Verdict
@@ -27,6 +27,7 @@ renewal = MachineBuilder(
     context=Context,
     events={"changed": {"vendor": str}},
     limits=Limits(steps=60, calls=40, elapsed="2h", cost={"usd": 1.5}),
+    expects=Expects(elapsed="10m", interventions=0.1),
     on={"cancelled": "fail", "changed": To("plan", when='event.vendor != ""', resets=["retry"])},
 )
 renewal.tool(

@@ -1,0 +1,168 @@
+"""Commands for auditors: audit verify, audit anchor."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from statemachine.cli.approve import KeyFile, PolicyFile
+from statemachine.cli.terminal import Db, Json, say, say_json, stdout
+
+if TYPE_CHECKING:
+    from statemachine.approvals.policy import Policy
+    from statemachine.host.auditing import RunAudit
+    from statemachine.store import ReadOnlyStore
+
+audit = typer.Typer(
+    help="For auditors: verify a store, and note its state outside of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+AnchorFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="What `audit anchor` wrote, kept where whoever can write the store cannot.", metavar="FILE"
+    ),
+]
+
+
+@audit.command()
+def verify(
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids of runs; without any, the whole store.")
+    ] = None,
+    anchor: AnchorFile = None,
+    policy: PolicyFile = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether the store holds what was written into it; nothing is written, loaded or called.
+
+    Of each run: the chain of hashes, the end, the path of its machine, snapshots, signatures of decisions, and
+    values kept apart. Of the store: the file, the machines, and, with --anchor, that nothing that was anchored was
+    cut off, written anew or rolled back. The first bad record of a run is named.
+
+    Exit codes: 0 all is as it was written, 1 something is not, 2 the anchor cannot be used, 4 the store cannot be
+    read.
+
+    Example: statemachine audit verify --anchor /mnt/worm/runs.anchors
+    """
+    from statemachine.host.anchoring import read_anchors
+    from statemachine.host.auditing import Problem, audit_rest, audit_runs
+
+    stdout()
+    with _store(db) as store:
+        trusted = _policy(store, policy)
+        anchored = read_anchors(anchor, trusted) if anchor is not None else None
+        runs = [store.find(one) for one in ids] if ids else None
+        began, count, records = time.perf_counter(), 0, 0
+        problems: list[Problem] = []
+        notes: dict[str, str] = {}
+        for found in _progress(audit_runs(store, trusted, runs, anchored), as_json):
+            count, records = count + 1, records + found.records
+            problems += found.problems
+            if found.note:
+                notes[found.run] = found.note
+        if runs is None:
+            problems += audit_rest(store, anchored)
+        if problems and store.unsettled():
+            raise _moved(store)
+        seconds = time.perf_counter() - began
+    told: dict[str, Any] = {
+        "whole": not problems,
+        "runs": count,
+        "records": records,
+        "seconds": round(seconds, 3),
+        "anchored": len(anchored.heads) if anchored is not None else None,
+        "signed_by": anchored.signers[-1] if anchored is not None and anchored.signers else "",
+        "problems": [problem.as_data() for problem in problems],
+        "notes": notes,
+    }
+    say_json(told) if as_json else _tell(told, problems)
+    raise typer.Exit(1 if problems else 0)
+
+
+@audit.command("anchor")
+def add_anchor(
+    file: Annotated[Path, typer.Argument(help="Where to: a file that is appended to.")],
+    name: Annotated[
+        str, typer.Option("--as", help="Your name in the policy, to sign it.", metavar="NAME")
+    ] = "",
+    key: KeyFile = None,
+    policy: PolicyFile = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Append to a file how the store stands: the last hash of each run that changed, and one line on all.
+
+    Keep it where whoever can write the store cannot. `audit verify --anchor FILE` then finds what no chain can tell:
+    a journal that was cut, a run that was removed or written anew as a whole, a backup in the store's place.
+
+    Example: statemachine audit anchor /mnt/worm/runs.anchors --as ann
+    """
+    from statemachine.approvals.keys import default_folder, load_key
+    from statemachine.host.anchoring import add_anchor as add
+
+    if key is not None and not name:
+        raise typer.BadParameter("--key goes with --as NAME")
+    stdout()
+    private = load_key(key or default_folder() / f"{name}.key") if name else None
+    with _store(db) as store:
+        made = add(store, file, _policy(store, policy), time.time(), name, private)
+    if as_json:
+        say_json(made)
+        return
+    signed = f", signed by {name}" if name else ""
+    say(
+        f"anchored {made['runs']} runs with {made['records']} records in {file}{signed}; {made['changed']} changed"
+    )
+
+
+def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
+    for problem in problems:
+        say(str(problem))
+    for run, note in told["notes"].items():
+        say(f"run {run}: {note}")
+    against = ""
+    if told["anchored"] is not None:
+        by = f" signed by {told['signed_by']}" if told["signed_by"] else ""
+        against = f", against {told['anchored']} runs anchored{by}"
+    how = "all is as it was written" if told["whole"] else f"{len(told['problems'])} not as written"
+    rate = told["records"] / max(told["seconds"], 1e-9)
+    say(f"{told['runs']} runs, {told['records']} records{against}: {how} ({rate:,.0f} records/s)")
+
+
+def _store(db: str | None) -> ReadOnlyStore:
+    from statemachine.host.runtime import default_db
+    from statemachine.store import ReadOnlyStore
+
+    return ReadOnlyStore.open(db or default_db())
+
+
+def _policy(store: ReadOnlyStore, file: Path | None) -> Policy:
+    from statemachine.approvals.policy import read_policy
+    from statemachine.host.approving import POLICY
+
+    named = file or os.environ.get(POLICY)
+    return read_policy(Path(named or Path(store.name).resolve().with_name("policy.yaml")))
+
+
+def _moved(store: ReadOnlyStore) -> Exception:
+    from statemachine.errors import StoreUnusable
+
+    return StoreUnusable(f"another program began to use {store.name} while it was read; verify it once more")
+
+
+def _progress(found: Iterable[RunAudit], as_json: bool) -> Iterable[RunAudit]:
+    if as_json or not sys.stderr.isatty():
+        return found
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(found, "verifying", console=Console(stderr=True), transient=True)

@@ -1,0 +1,193 @@
+"""A day of 500 runs: what went wrong is named, and what went well is not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from statemachine.kernel import PendingApproval, PendingCall
+from statemachine.machine.outcome import Failure, Outcome
+from statemachine.monitor import Measures, Monitor, measured, warnings
+from statemachine.store import Store
+from tests.monitor.day import Day, machine
+
+MIDNIGHT = 1_800_000_000.0
+HOUR = 3600.0
+NOW = MIDNIGHT + 24 * HOUR
+READS = """
+context: {n: {type: int, owner: operator}}
+expects: {elapsed: 10m, interventions: 0.1}
+tools: {TOOL: {shell: "cat {n}", effect: read, input: {n: int}, timeout: 30s, retry: {transient: {max: 1}}}}
+initial: act
+on: {cancelled: fail}
+states:
+  act: {do: TOOL, on: {done: complete, failed: fail}}
+  complete: {final: succeeded}
+  fail: {final: failed}
+"""
+PAYS = """
+context: {n: {type: int, owner: operator}}
+expects: {elapsed: 1h}
+tools:
+  pay: {shell: "pay {n}", effect: write, reversibility: none, idempotent: false, input: {n: int}, timeout: 30s}
+initial: pay
+states:
+  pay: {do: pay, approval: {expires: 20h}, on: {done: complete, failed: fail, denied: fail, expired: fail}}
+  complete: {final: succeeded}
+  fail: {final: failed}
+"""
+LOOPS = """
+context: {n: {type: int, owner: operator}}
+limits: {stuck_after: 3}
+tools: {poll: {shell: "poll {n}", effect: read, input: {n: int}, timeout: 30s}}
+initial: act
+states:
+  act: {do: poll, on: {done: act, failed: fail, stuck: fail}}
+  fail: {final: failed}
+"""
+
+
+def steady(call: PendingCall, now: float) -> tuple[Outcome, float]:
+    """A tool that works: once in forty times at the second try, in about a second."""
+    rng = random.Random(f"{call.key}{call.attempt}")
+    ok = call.attempt > 1 or rng.random() > 1 / 40
+    return Outcome("fine") if ok else Outcome(failure=Failure("transient", "again")), rng.uniform(0.5, 1.5)
+
+
+def degrading(call: PendingCall, now: float) -> tuple[Outcome, float]:
+    """A tool that works until nine in the evening, and then mostly does not."""
+    if now < MIDNIGHT + 21 * HOUR:
+        return steady(call, now)
+    failed = Outcome(failure=Failure("transient", "overloaded"))
+    return failed if random.Random(call.key).random() < 0.6 else Outcome("fine"), 20.0
+
+
+def paid(call: PendingCall, now: float) -> tuple[Outcome, float]:
+    """A tool that works."""
+    return Outcome("paid"), 0.2
+
+
+def approver(pending: PendingApproval, now: float) -> tuple[str, float] | None:
+    """Someone who answers within minutes, and who sleeps from four in the afternoon where it is about payments."""
+    number = int(pending.input["n"])
+    if number >= 1000:  # requests of the healthy machine
+        return ("deny" if number % 5 == 0 else "approve"), 300.0
+    return None if now > MIDNIGHT + 16 * HOUR else ("approve", 120.0 + number)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The store at the end of the day."""
+    folder = tmp_path_factory.mktemp("day")
+    tools = {"fetch": steady, "search": degrading, "pay": paid, "poll": paid}
+    day = Day(tools, approver)
+    made = {
+        "notes": (machine(folder, "notes", READS.replace("TOOL", "fetch")), 200),
+        "lookup": (machine(folder, "lookup", READS.replace("TOOL", "search")), 150),
+        "pays": (machine(folder, "pays", PAYS), 60),
+        "refunds": (machine(folder, "refunds", PAYS), 60),
+        "loops": (machine(folder, "loops", LOOPS), 30),
+    }
+    for name, (definition, count) in made.items():
+        for n in range(count):
+            number = n + (1000 if name == "refunds" else 0)
+            # The last hour is quiet: whoever works well has answered by midnight.
+            day.start(definition, f"{name}{n:04}", MIDNIGHT + 60 + n * 23 * HOUR / count, {"n": number})
+    with Store.open(folder / "runs.db") as opened:
+        day.until(NOW, opened)
+        yield opened
+
+
+@pytest.fixture
+def measures(store: Store) -> Measures:
+    """What is measured at midnight."""
+    return measured(store, NOW)
+
+
+def test_the_warnings_name_what_went_wrong_and_nothing_else(measures: Measures) -> None:
+    """The tool that degrades, the approver who sleeps, the one who reads nothing, the loop that sticks."""
+    told = {(warning.code, warning.what) for warning in warnings(measures)}
+    assert told == {
+        ("tool-fails", "lookup/search"),
+        ("tool-slow", "lookup/search"),
+        ("nobody-answers", "pays"),
+        ("beyond-expected", "pays"),
+        ("all-approved", "pays"),
+        ("stuck", "loops"),
+    }
+    assert all(warning.says and warning.look for warning in warnings(measures))
+
+
+def test_every_run_is_counted_once(measures: Measures) -> None:
+    """Started, and either ended or not."""
+    found = {m.machine: m for m in measures.machines}
+    assert {name: m.started for name, m in found.items()} == {
+        "notes": 200,
+        "lookup": 150,
+        "pays": 60,
+        "refunds": 60,
+        "loops": 30,
+    }
+    for one in found.values():
+        assert sum(one.unfinished.values()) + sum(one.finished.values()) == one.started
+    assert found["loops"].stuck == 30
+    assert found["refunds"].approvals == {"granted": 48, "denied": 12}
+    assert found["refunds"].intervened == 60
+    (waiting,) = found["pays"].waiting
+    assert (waiting.what, waiting.count) == ("approval", found["pays"].unfinished["waiting"])
+    assert waiting.run == "pays0042"  # the first after four in the afternoon
+    assert waiting.oldest == pytest.approx(NOW - (MIDNIGHT + 60 + 42 * 23 * 60))
+
+
+def test_calls_are_counted_by_how_they_end(measures: Measures) -> None:
+    """With their time, and what was made again."""
+    tools = {tool.tool: tool for tool in measures.tools if tool.machine in ("notes", "refunds")}
+    fetch, pay = tools["fetch"], tools["pay"]
+    assert fetch.calls.results["success"] == 200
+    assert fetch.retries == {"transient": fetch.calls.results["transient"]}
+    assert 0.9 < (fetch.calls.took.percentile(0.5) or 0) < 1.2
+    assert pay.calls.results == {"success": 48}
+    assert pay.calls.took.seconds == pytest.approx(48 * 0.2)
+    assert pay.calls.took.percentile(0.95) == pytest.approx(0.2, rel=0.1)
+
+
+def test_people_are_timed(measures: Measures) -> None:
+    """From the request to the answer."""
+    refunds = next(m for m in measures.machines if m.machine == "refunds")
+    assert refunds.decided_in.count == 60
+    assert refunds.decided_in.percentile(0.5) == pytest.approx(300, rel=0.1)
+    assert refunds.approval_rate == 0.8
+
+
+def test_what_is_older_than_the_window_is_not_counted(store: Store) -> None:
+    """But runs that wait, wait, and their machines' names are known."""
+    last_hour = measured(store, NOW, window=HOUR)
+    assert sum(m.started for m in last_hour.machines) < 25
+    assert next(m for m in last_hour.machines if m.machine == "pays").waiting[0].count == 18
+
+
+def test_one_machine_can_be_looked_at(store: Store) -> None:
+    """And nothing of the others is told."""
+    only = measured(store, NOW, machine="notes")
+    assert [m.machine for m in only.machines] == ["notes"]
+    assert {tool.machine for tool in only.tools} == {"notes"}
+    assert warnings(only) == ()
+
+
+def test_looking_again_reads_only_what_is_new(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And measures the same as who looks for the first time; later the window has moved on."""
+    monitor = Monitor(store)
+    monitor.look(NOW)
+    read: list[int] = []
+    real = store.news
+    monkeypatch.setattr(store, "news", lambda *given: read.append(1) or real(*given))
+    assert monitor.look(NOW) == measured(store, NOW)
+    assert len(read) == 1  # of the fresh look
+    assert monitor.look(NOW + 40 * HOUR).tools == ()
+
+
+def test_since_ever_is_one_sum(store: Store) -> None:
+    """Without a window all is counted, however old."""
+    assert measured(store, NOW + 1e7, window=None).tools[0].calls == measured(store, NOW).tools[0].calls
