@@ -1,4 +1,4 @@
-"""Commands for auditors: audit verify, audit anchor."""
+"""Commands for auditors: audit verify, anchor, export, verifier."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from statemachine.cli.terminal import Db, Json, say, say_json, stdout
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Policy
     from statemachine.host.auditing import RunAudit
+    from statemachine.host.exporting import Stream
     from statemachine.store import ReadOnlyStore
 
 audit = typer.Typer(
@@ -121,6 +122,55 @@ def add_anchor(
     signed = f", signed by {name}" if name else ""
     say(
         f"anchored {made['runs']} runs with {made['records']} records in {file}{signed}; {made['changed']} changed"
+    )
+
+
+@audit.command()
+def export(
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of runs; without any, all of them.")] = None,
+    stream: Annotated[
+        str, typer.Option(help="compliance: without payload; technical: with input, output and errors.")
+    ] = "compliance",
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Tell of each call what it was, in a record for those who must answer for it or for those who repair it.
+
+    Compliance holds fields from a fixed list: a sentence by the tool's `says`, what was read and modified, who or
+    what authorised it, and the outcome. Of the input it tells only what the tool's declaration names.
+
+    Example: statemachine audit export --stream compliance --format csv > calls.csv
+    """
+    import csv
+
+    from statemachine.cli.terminal import say_json_line
+    from statemachine.host.exporting import FIELDS, as_cells, export_calls
+
+    if stream not in FIELDS or form not in ("jsonl", "csv") or (as_json and form == "csv"):
+        raise typer.BadParameter("--stream is compliance or technical, --format is jsonl or csv")
+    chosen: Stream = "compliance" if stream == "compliance" else "technical"
+    out = csv.writer(stdout())
+    if form == "csv":
+        out.writerow(FIELDS[chosen])
+    with _store(db) as store:
+        for run in [store.find(one) for one in ids] if ids else [run for run, _, _ in store.heads()]:
+            for call in export_calls(store, run, chosen):
+                out.writerow(as_cells(call)) if form == "csv" else say_json_line(call)
+
+
+@audit.command()
+def verifier() -> None:
+    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors.
+
+    It needs Python's own library only, and can be read in a few minutes.
+
+    Example: statemachine audit verifier > verify.py; python verify.py runs.db --anchor runs.anchors
+    """
+    from importlib.resources import files
+
+    print(
+        files("statemachine.host").joinpath("verifier.py").read_text(encoding="utf-8"), end="", file=stdout()
     )
 
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 from statemachine.approvals.decision import Decision
 from statemachine.approvals.keys import verifies
 from statemachine.approvals.policy import Policy
-from statemachine.errors import NotReplayable, StateMachineError, StoreUnusable
+from statemachine.errors import NotReplayable, StateMachineError, StoreUnusable, UnknownRun
 from statemachine.host.anchoring import Anchored
 from statemachine.host.pinned import VERSION_OF
 from statemachine.host.replay import Journal, replay_run
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
-from statemachine.kernel import Step, due, waiting_for
+from statemachine.kernel import Snapshot, Step, due, waiting_for
 from statemachine.machine.model import Declaration
 from statemachine.store import ReadOnlyStore, StoredRun
 
@@ -114,7 +114,11 @@ def audit_rest(store: ReadOnlyStore, anchored: Anchored | None = None) -> Iterat
 
 def _audit_run(store: ReadOnlyStore, policy: Policy, run: str, anchored: Anchored | None) -> RunAudit:
     """Verify one run; what its records say counts only once the chain is whole."""
-    stored = store.load(run)
+    try:
+        stored = store.load(run)
+    except UnknownRun as error:
+        gone = Problem("machine", f"the run, or the machine that it is on, is gone: {error}", run)
+        return RunAudit(run, 0, (gone,))
     reader = _Reader(store, policy, stored)
     problems = list(reader.read())
     if anchored is not None and run in anchored.heads:
@@ -251,11 +255,11 @@ def _why_broken(record: Record, place: int) -> str:
 def _path(store: ReadOnlyStore, stored: StoredRun) -> Iterator[Problem]:
     """Yield what is wrong with a run whose records are those that were written: its path, its row, its snapshots."""
     run = stored.id
-    kept, led = store.snapshots(run), dict[int, Any]()
+    kept, led = store.snapshots(run) | {stored.seq: stored.snapshot}, dict[int, Any]()
 
     def seen(made: Step) -> None:
         if made.snapshot.seq in kept:
-            led[made.snapshot.seq] = json.loads(json.dumps(made.snapshot.as_data()))
+            led[made.snapshot.seq] = _plain(made.snapshot)
 
     try:
         found = replay_run(store, run, seen)
@@ -264,9 +268,11 @@ def _path(store: ReadOnlyStore, stored: StoredRun) -> Iterator[Problem]:
             yield Problem(what, wrong.why, run, wrong.seq)
             return
         for seq, text in kept.items():
-            if decode(text, store.blob) != led.get(seq):
+            data = decode(text, store.blob)
+            # Read first: an older version may have left out what has come since.
+            if not isinstance(data, dict) or _plain(Snapshot.from_data(data)) != led.get(seq):
                 yield Problem(
-                    "snapshot", "the snapshot that was kept here is not what the journal leads to", run, seq
+                    "snapshot", "the snapshot that is kept here is not what the journal leads to", run, seq
                 )
         if other := _row(store, stored):
             yield Problem(
@@ -277,6 +283,11 @@ def _path(store: ReadOnlyStore, stored: StoredRun) -> Iterator[Problem]:
     except (StateMachineError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
         # The chain is whole, so that what cannot be read is beside it: the machine, or the snapshot.
         yield Problem("snapshot", f"the run cannot be read: {type(error).__name__}: {error}", run, stored.seq)
+
+
+def _plain(snapshot: Snapshot) -> Any:
+    """Return a snapshot as it is after the way through JSON."""
+    return json.loads(json.dumps(snapshot.as_data()))
 
 
 def _row(store: ReadOnlyStore, stored: StoredRun) -> list[str]:

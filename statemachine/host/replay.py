@@ -193,7 +193,11 @@ def _with_code(
     try:
         first = pinned_or_refused(store, stored, journal.first)
         again = replay(
-            first, stored.id, journal.written(), lambda digest: pinned_or_refused(store, stored, digest), seen
+            first,
+            stored.id,
+            journal.written(),
+            lambda digest: pinned_or_refused(store, stored, digest),
+            seen,
         )
     except NotReplayable as error:
         return found, replace(wrong, why=f"{wrong.why}. It was judged without the code of its tools: {error}")
