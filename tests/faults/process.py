@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import multiprocessing
 import os
-import random
 import shutil
 import signal
 import tempfile
@@ -26,13 +25,13 @@ from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
 from statemachine.host import runtime
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
+from statemachine.host.worker import Worker
 from statemachine.kernel import PendingCall
 from statemachine.store import Commit, NewRun, Store
 from tests.faults import world as worlds
 from tests.faults.invariants import acknowledged, violations
 from tests.faults.world import EFFECTS, World, machine
 
-_DECISION = "a decision on call"
 _ROUNDS = 40
 # Starting a process looks at how all others ended, and an exit code can be read only once.
 _one_at_a_time = Lock()
@@ -101,7 +100,7 @@ class Points:
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
     """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
-    commit, acquire, following = Store.commit, Store.acquire, Driver.next_event
+    commit, acquire, claim, following = Store.commit, Store.acquire, Store.claim, Driver.next_event
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -130,17 +129,28 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
         world.reached("after a lease is taken")
         return epoch
 
+    def claiming(self: Store, *arguments: Any, **more: Any) -> dict[str, int]:
+        world.reached("before leases are taken")
+        epochs = claim(self, *arguments, **more)
+        for run, epoch in epochs.items():
+            stored = self.load(run)
+            write(self, "lease", run, epoch, stored.seq, stored.head)
+        world.reached("after leases are taken")
+        return epochs
+
     async def next_(self: Driver) -> Any:
         pending = self.snapshot.pending
         if isinstance(pending, PendingCall) and pending.phase == "backoff":
             world.reached("in back-off")
         return await following(self)
 
+    Store.claim = claiming  # type: ignore[method-assign]
     Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
     Driver.next_event = next_  # type: ignore[method-assign]
     try:
         yield
     finally:
+        Store.claim = claim  # type: ignore[method-assign]
         Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
         Driver.next_event = following  # type: ignore[method-assign]
         os.close(file)
@@ -204,11 +214,12 @@ async def _resume_all(host: Runtime) -> None:
 
 
 async def _work(world: World, order: Order) -> None:
+    """Start runs, then be a worker until every run has ended or waits for a person."""
     await _start(world, order)
     async with Runtime(world.db, clock=world) as host:
-        while not all(host.status(run).waiting.startswith(_DECISION) for run in host.store.unfinished()):
-            await _resume_all(host)
-            await asyncio.sleep(random.uniform(0.2, 0.6))
+        async for result in Worker(host, poll=0.1, until_idle=True).work():
+            if isinstance(result, tuple):
+                raise result[1]
 
 
 async def _decide_all(host: Runtime, world: World) -> None:

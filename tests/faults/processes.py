@@ -15,7 +15,7 @@ from tests.faults.process import Order, ended, judged, new_world, spawn, wrong
 from tests.faults.tally import Tally
 
 PROCESSES = 8
-LEASE = 1.5
+LEASE = 2.0
 """Seconds; more than twice the longest call, so that a lease outlasts it."""
 
 
