@@ -210,7 +210,7 @@ def syncs(contestant: Contestant, question: str) -> float | None:
 
     # The difference of a longer and a shorter life leaves out what opening and closing costs.
     runs = int(question.partition(" ")[2] or 1)
-    return (counted(3) - counted(1)) / (2 * STEPS * runs)
+    return (counted(2) - counted(1)) / (STEPS * runs)
 
 
 def together(processes: int) -> float:
