@@ -101,25 +101,23 @@ _INFO = {"states": _states, "tools": _tools, "limits": _limits, "fields": _field
 
 
 async def diagram(session: Session, rest: str) -> Answer:
-    """Draw the machine with the state marked, or write a picture."""
-    from statemachine.diagrams import FORMATS
-    from statemachine.diagrams import render as draw
+    """Draw the run's way up to where the debugger is, or write a picture of it."""
+    from statemachine.diagrams import FORMATS, render_run
+    from statemachine.host.trail import trail_of
 
     debugger = session.debugger
     declared = debugger.definition.declaration
-    if rest:
-        path = Path(words(rest)[0]).expanduser()
-        if path.suffix not in FORMATS.values():
-            raise InvalidInput(f"write a file that ends in {', '.join(FORMATS.values())}")
+    path = Path(words(rest)[0]).expanduser() if rest else None
+    if path is not None and path.suffix not in FORMATS.values():
+        raise InvalidInput(f"write a file that ends in {', '.join(FORMATS.values())}")
+    trail = trail_of(debugger.runtime.store, debugger.run, until=debugger.snapshot.seq)
+    if path is not None:
         from statemachine.diagrams.committed import save as write
 
-        write(path, draw(declared, path.suffix[1:]))
+        write(path, render_run(declared, trail, path.suffix[1:]))
         return Answer(f"wrote {path}", {"written": str(path)})
-    state, text = debugger.snapshot.state, draw(declared, "text").decode()
-    lines = [
-        f"{line[0]}>{line[2:]}" if line[2:].split("  ")[0] == state else line for line in text.splitlines()
-    ]
-    return Answer("\n".join(lines), {"text": text, "state": state})
+    text = render_run(declared, trail, "text").decode().rstrip()
+    return Answer(text, {"text": text, "state": debugger.snapshot.state})
 
 
 async def source(session: Session, rest: str) -> Answer:

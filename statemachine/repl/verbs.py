@@ -73,7 +73,7 @@ VERBS = (
     Verb("journal", "o", "[N]", "Tell the last records.", "journal 5", asking.journal),
     Verb("calls", "", "[N]", "Tell the calls that were made.", "calls", asking.calls),
     Verb(
-        "diagram", "", "[FILE]", "Draw the machine with the state marked, or write a picture.", "diagram run.svg",
+        "diagram", "", "[FILE]", "Draw the run's way, or write a picture of it.", "diagram run.svg",
         showing.diagram, ("file",),
     ),
     Verb(

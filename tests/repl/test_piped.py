@@ -143,7 +143,7 @@ async def test_what_is_asked_is_told(folder: Path, database: Path) -> None:
         assert "retry                choice  1/5" in await said(session, "info states")
         assert "lines                int, owner act, written by act" in await said(session, "info fields")
         assert "write" in await said(session, "calls")
-        assert ">act" in await said(session, "diagram")
+        assert "> | act" in await said(session, "diagram")
         assert "+ lines = 1" in await said(session, "diff 2")
         assert "let go by ann" in await said(session, "journal 9")
         assert "continue: " in await said(session, "explain")

@@ -87,7 +87,7 @@ def test_a_session(repair: Terminal, tmp_path: Path) -> None:
     repair.say("delete", "deleted breakpoint 1: diagnose")
     repair.say("continue", "validate --done--> complete", "succeeded in complete")
     repair.say("where", "forked off", "validate", "complete  on done")
-    repair.say("diagram", "repair v1", " >complete")
+    repair.say("diagram", "repair v1", ">   complete")
     repair.say("diagram run.svg", "wrote run.svg")
     repair.child.send(f"{UP}{UP}{UP}\r")
     repair.see("where")
