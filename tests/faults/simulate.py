@@ -39,7 +39,7 @@ _CHUNK = 25
 _PATIENCE = 20
 """Seconds of the processor that a seed may take; it needs a tenth of one."""
 
-_WRITING = ("commit", "acquire", "renew", "release", "post")
+_WRITING = ("commit", "acquire", "claim", "renew", "post")
 
 
 class Crash(BaseException):
