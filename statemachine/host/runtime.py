@@ -260,7 +260,11 @@ class Runtime:
         return await self._drive(driver, leased, first=first)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
-        """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
+        """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops.
+
+        Raises:
+            StoreUnusable: No run can be taken; those that were are stopped first.
+        """
         self.tidy()
         now = self.clock.now()
         gone = [owner for owner in self.store.owners() if is_dead(owner)]
@@ -276,17 +280,22 @@ class Runtime:
 
         # As tasks they begin in this order, the oldest run first.
         tasks: list[asyncio.Task[RunView | tuple[str, Exception] | None]] = []
-        for first in range(0, len(ready), _CLAIMED):
-            now, some = self.clock.now(), ready[first : first + _CLAIMED]
-            epochs = self.store.claim(some, self.owner, now, self.leases.seconds, gone)
-            tasks += [
-                asyncio.create_task(one(run.id, epochs[run.id], now)) for run in some if run.id in epochs
-            ]
-            await asyncio.sleep(0)  # they begin, and their leases are kept up, before more are taken
-        for finished in asyncio.as_completed(tasks):
-            result = await finished
-            if result is not None:
-                yield result
+        try:
+            for first in range(0, len(ready), _CLAIMED):
+                now, some = self.clock.now(), ready[first : first + _CLAIMED]
+                epochs = self.store.claim(some, self.owner, now, self.leases.seconds, gone)
+                tasks += [
+                    asyncio.create_task(one(run.id, epochs[run.id], now)) for run in some if run.id in epochs
+                ]
+                await asyncio.sleep(0)  # they begin, and their leases are kept up, before more are taken
+            for finished in asyncio.as_completed(tasks):
+                result = await finished
+                if result is not None:
+                    yield result
+        finally:
+            if not all(task.done() for task in tasks):  # the store refused, or nobody wants to know more
+                self.stop()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drive(
         self, driver: Driver, leased: float, call: PendingCall | None = None, first: Event | None = None

@@ -245,8 +245,11 @@ class Simulation:
             runs = [host.start(_loaded(machine()), laps) for _ in range(start)]
             for result in await asyncio.gather(*runs, return_exceptions=True):
                 self._expected(result)
-            async for outcome in host.resume_all():
-                self._expected(outcome[1] if isinstance(outcome, tuple) else None)
+            try:
+                async for outcome in host.resume_all():
+                    self._expected(outcome[1] if isinstance(outcome, tuple) else None)
+            except StoreUnusable as refused:
+                self._expected(refused)
             await self._someone(host)
 
     def _expected(self, result: object) -> None:
