@@ -11,7 +11,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import Connection, Engine, func, insert, literal, literal_column, select, tuple_, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from statemachine.errors import DiskFailed, EventRefused, InvalidInput, LeaseLost, RunOwned
@@ -135,7 +135,6 @@ class Store(Queries, AbstractContextManager["Store"]):
             EventRefused: The run has ended.
             InvalidValue: The payload is not plain JSON data.
         """
-        text, large = encode(payload)
         with self._write() as connection:
             status = connection.scalar(select(runs.c.status).where(runs.c.id == run))
             if status is None:
@@ -143,10 +142,24 @@ class Store(Queries, AbstractContextManager["Store"]):
             if status in FINAL:
                 ended = f"{'was' if status == 'cancelled' else 'has'} {status}"
                 raise EventRefused(f"run {run} {ended} and takes no more events")
-            if large:
-                connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
+            text = self._kept(connection, payload)
             posted = connection.execute(insert(inbox).values(run=run, event=event, payload=text, at=at))
             return int(posted.inserted_primary_key[0])  # type: ignore[index]  # one row was inserted
+
+    def post_to_all(self, event: str, payload: object, at: float) -> None:
+        """Put an event into the inbox of every run that has not ended; else as :meth:`post`."""
+        with self._write() as connection:
+            text = self._kept(connection, payload)
+            rows = select(runs.c.id, literal(event), literal(text), literal(at))
+            rows = rows.where(runs.c.status.in_(UNFINISHED))
+            connection.execute(insert(inbox).from_select(["run", "event", "payload", "at"], rows))
+
+    def _kept(self, connection: Connection, payload: object) -> str:
+        """Return plain data as the text that is kept of it; what is large in it is kept apart."""
+        text, large = encode(payload)
+        if large:
+            connection.execute(insert_new(self._engine.dialect.name, blobs), blob_rows(large))
+        return text
 
     def stop(self, stop: Stop) -> None:
         """Stop a run, a machine, a tool, or everything: no call of it is made until it is started again."""
