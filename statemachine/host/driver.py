@@ -389,7 +389,9 @@ class Driver:
         probe = self.definition.declaration.tools[call.tool].probe
         assert probe is not None
         make_folder(self._folder, self.definition, probe)
-        given, about = {"key": call.key}, self._call(call, probe)
+        known = {**call.input, "key": call.key}
+        given = {name: known[name] for name in self.definition.signatures[probe].input if name in known}
+        about = self._call(call, probe)
         contract = self.definition.declaration.tools[probe]
         self.call = Invocation(contract, partial(invoke, self.definition, probe, given, about), self._rouse)
         while not self.call.done():

@@ -229,11 +229,12 @@ class Tool(Part):
         effect: ``read`` leaves the world as it was; ``write`` does not.
         reversibility: Of a write: ``full``, ``partial`` or ``none``.
         idempotent: The same key may be sent twice without doing it twice. A read always is.
-        probe: A read tool that takes ``key`` and says whether the call with that key happened.
+        probe: A read tool that says whether the call with a key happened. It takes that ``key`` and, by name,
+            inputs of the call.
         undo: The write tool that takes such a call back. Its parameters are, by name, inputs of the call, the
             call's ``key`` and its ``output``.
         timeout: Seconds that one call may take.
-        failures: Exception name, errno name or exit status to failure class.
+        failures: Exception name, errno name, exit status, or a server's code (HTTP, SMTP, SQL) to failure class.
         retry: For a failure class, how often and when the call is repeated.
         input: Types of a shell tool's inputs; a Python tool's are those of its function.
         output: Type of a shell tool's output: ``str`` is its standard output, any other is read as JSON.

@@ -168,20 +168,20 @@ class _Resolver:
         return found
 
     def _probes(self) -> None:
-        tools = self.declared.tools
-        for name, tool in tools.items():
+        for name, tool in self.declared.tools.items():
             path: Keys = ("tools", name, "probe")
-            probe = tools.get(tool.probe or "")
+            probe, mine = self.declared.tools.get(tool.probe or ""), self.signatures.get(name)
             signature = self.signatures.get(tool.probe or "")
-            if probe is not None and probe.effect != "read":
+            if probe is None or signature is None or mine is None:
+                continue
+            if probe.effect != "read":
                 self.report.add("SM117", path, f"`{tool.probe}` writes; a probe only reads")
-            elif signature is not None and (
-                "key" not in signature.input
-                or types.kind(signature.output) != "bool"
-                or any(p.required for n, p in signature.input.items() if n != "key")
-            ):
+            elif "key" not in signature.input or types.kind(signature.output) != "bool":
                 message = f"a probe takes the call's `key: str` and returns bool; `{tool.probe}` does not"
                 self.report.add("SM117", path, message)
+            else:
+                offered = {n: p.type for n, p in mine.input.items()} | {"key": str}
+                self._taken_of_call(path, tool.probe or "", signature, offered, "probe")
 
     def _said(self) -> None:
         """Check that what auditors are told names inputs only."""
@@ -207,15 +207,21 @@ class _Resolver:
             message = f"`{tool.undo}` undoes a call with that call's own input, which nothing refreshes"
             self.report.add("SM117", path, message)
         offered = {n: p.type for n, p in mine.input.items()} | {"key": str, "output": mine.output}
+        return self._taken_of_call(path, tool.undo or "", signature, offered, "undo")
+
+    def _taken_of_call(
+        self, path: Keys, tool: str, signature: Signature, offered: Mapping[str, Any], to: str
+    ) -> tuple[str, ...]:
+        """Return what a tool that probes or undoes a call takes of it; report what that call cannot give."""
         for parameter, wanted in signature.input.items():
             if parameter not in offered:
                 if wanted.required:
                     known = ", ".join(f"`{n}`" for n in offered)
-                    message = f"`{tool.undo}` needs `{parameter}`; of a call to undo it can take {known}"
+                    message = f"`{tool}` needs `{parameter}`; of a call to {to} it can take {known}"
                     self.report.add("SM117", path, message)
             elif not assignable(offered[parameter], wanted.type):
                 given, takes = types.kind(offered[parameter]), types.kind(wanted.type)
-                message = f"`{parameter}` of the call is {given}, but `{tool.undo}` takes {takes}"
+                message = f"`{parameter}` of the call is {given}, but `{tool}` takes {takes}"
                 self.report.add("SM119", path, message)
         return tuple(n for n in signature.input if n in offered)
 

@@ -2,9 +2,9 @@
 
 In this order, and for each step over the exception and those it was raised from, as a traceback would show them:
 
-1. the tool's own word: a ``ToolFailure``, or its ``failures`` mapping (exception, errno, HTTP or SQL status);
+1. the tool's own word: a ``ToolFailure``, or its ``failures`` mapping (exception, errno, a server's or SQLite's code);
 2. exception types that name a cause (``TimeoutError``, ``PermissionError``, ``ConnectionError``, …);
-3. errno, then HTTP status and SQLSTATE, where an exception carries them as data;
+3. errno, then HTTP status, SMTP reply code, SQLSTATE and SQLite's code, where an exception carries them as data;
 4. exception types that name only a kind of mistake (``ValueError``, ``TypeError``, …);
 5. text, last: a code spelled out at the beginning of the message in a form that programs write (``codes.by_text``).
 
@@ -25,7 +25,7 @@ from typing import Any
 from statemachine.machine.call import ToolFailure
 from statemachine.machine.model import FailureClass, Tool
 from statemachine.machine.outcome import Failure
-from statemachine.tools.codes import by_errno, by_sqlstate, by_status, by_text
+from statemachine.tools.codes import by_errno, by_reply, by_sqlite, by_sqlstate, by_status, by_text
 
 _CAUSES: tuple[tuple[type[BaseException], FailureClass], ...] = (
     (TimeoutError, "timeout"),
@@ -98,12 +98,15 @@ def _class_of(error: BaseException, tool: Tool) -> FailureClass:
 
 def _of_one(error: BaseException) -> FailureClass | None:
     """Return the class by type, errno and status of one exception alone."""
-    number, status, state = _errno(error), _http_status(error), _sqlstate(error)
+    number, status, reply = _errno(error), _http_status(error), _smtp_reply(error)
+    state, lite = _sqlstate(error), _sqlite(error)
     return (
         _by_type(error, _CAUSES)
         or (by_errno(number) if number is not None else None)
         or (by_status(status) if status is not None else None)
+        or (by_reply(reply) if reply is not None else None)
         or (by_sqlstate(state) if state is not None else None)
+        or (by_sqlite(lite) if lite is not None else None)
         or _by_type(error, _MISTAKES)
     )
 
@@ -128,10 +131,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _names(error: BaseException) -> list[str]:
     """Return the names under which a tool may map the failure, the most specific first."""
-    number, status, state = _errno(error), _http_status(error), _sqlstate(error)
+    number = _errno(error)
+    codes = (_http_status(error), _smtp_reply(error), _sqlstate(error), _sqlite(error))
     names = [errno.errorcode.get(number, "")] if number is not None else []
-    names += [str(status)] if status is not None else []
-    names += [state] if state is not None else []
+    names += [str(code) for code in codes if code is not None]
     for kind in type(error).__mro__[:-2]:
         names += [kind.__name__, f"{kind.__module__}.{kind.__qualname__}"]
     return names
@@ -172,6 +175,22 @@ def _sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE where psycopg, asyncpg and psycopg2 put it."""
     found = _attribute(error, "sqlstate") or _attribute(error, "pgcode")
     return found if isinstance(found, str) and len(found) == 5 else None
+
+
+def _smtp_reply(error: BaseException) -> int | None:
+    """Return the reply code where smtplib puts it; where recipients are refused with several, the highest."""
+    code, refused = _attribute(error, "smtp_code"), _attribute(error, "recipients")
+    if isinstance(refused, dict):  # one who is refused for good is not let in by trying again
+        code = max(
+            (reply[0] for reply in refused.values() if isinstance(reply, tuple) and reply), default=None
+        )
+    return code if isinstance(code, int) else None
+
+
+def _sqlite(error: BaseException) -> str | None:
+    """Return SQLite's name of an error, such as ``SQLITE_BUSY``; one that comes from Python alone has none."""
+    found = _attribute(error, "sqlite_errorname")
+    return found if isinstance(found, str) else None
 
 
 def _retry_after(error: BaseException) -> float | None:

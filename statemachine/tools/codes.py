@@ -75,6 +75,33 @@ _SQLSTATE: Mapping[str, FailureClass] = {
     "57P": "transient",
 }
 
+# RFC 4954 section 6; any other 4yz refuses for now, any other 5yz for good (RFC 5321 section 4.2.1).
+_SMTP: Mapping[int, FailureClass] = {
+    530: "permission",
+    534: "permission",
+    535: "permission",
+    538: "permission",
+}
+
+# https://www.sqlite.org/rescode.html; the name of the primary code, which those of extended codes begin with.
+_SQLITE: Mapping[str, FailureClass] = {
+    "SQLITE_BUSY": "transient",
+    "SQLITE_LOCKED": "transient",
+    "SQLITE_PROTOCOL": "transient",
+    "SQLITE_READONLY": "permission",
+    "SQLITE_PERM": "permission",
+    "SQLITE_AUTH": "permission",
+    "SQLITE_CONSTRAINT": "data_error",
+    "SQLITE_MISMATCH": "data_error",
+    "SQLITE_TOOBIG": "data_error",
+    "SQLITE_CANTOPEN": "data_error",
+    "SQLITE_NOTADB": "data_error",
+    "SQLITE_CORRUPT": "fatal",
+    "SQLITE_FULL": "fatal",
+    "SQLITE_IOERR": "fatal",
+    "SQLITE_NOMEM": "fatal",
+}
+
 
 def by_errno(number: int) -> FailureClass | None:
     """Return the class of an errno; None when it has none."""
@@ -91,6 +118,20 @@ def by_status(status: int) -> FailureClass | None:
 def by_sqlstate(code: str) -> FailureClass | None:
     """Return the class of an SQLSTATE; None when it has none."""
     return next((_SQLSTATE[code[:n]] for n in (5, 3, 2) if code[:n] in _SQLSTATE), None)
+
+
+def by_reply(code: int) -> FailureClass | None:
+    """Return the class of an SMTP reply code; None when it is none that refuses."""
+    if not 400 <= code < 600:
+        return None
+    return "transient" if code < 500 else _SMTP.get(code, "data_error")
+
+
+def by_sqlite(name: str) -> FailureClass | None:
+    """Return the class of SQLite's name of an error; None when it has none."""
+    return next(
+        (found for code, found in _SQLITE.items() if name == code or name.startswith(f"{code}_")), None
+    )
 
 
 _STRERROR = {os.strerror(number): by_errno(number) for number in errno.errorcode}

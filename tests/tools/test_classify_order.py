@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import smtplib
 import socket
 import ssl
 import string
@@ -84,6 +85,12 @@ def test_a_status_is_found_where_each_client_puts_it(shape: str, status: HTTPSta
         (carrying(sqlstate="40001"), "transient"),
         (carrying(pgcode="42501"), "permission"),
         (carrying(sqlstate="99999"), "unknown"),
+        (carrying(sqlite_errorname="SQLITE_BUSY_SNAPSHOT"), "transient"),
+        (carrying(sqlite_errorname="SQLITE_BUSYBODY"), "unknown"),
+        (smtplib.SMTPDataError(451, b"later"), "transient"),
+        (smtplib.SMTPSenderRefused(530, b"who are you?", "ann"), "permission"),
+        (smtplib.SMTPRecipientsRefused({"a": (450, b"busy"), "b": (550, b"nobody")}), "data_error"),
+        (smtplib.SMTPServerDisconnected("gone"), "unknown"),
         (SystemExit(503), "fatal"),
         (ExceptionGroup("two", [ConnectionResetError(), raised(ConnectionResetError())]), "transient"),
         (ExceptionGroup("two", [ConnectionResetError(), ValueError()]), "unknown"),
@@ -114,8 +121,17 @@ def test_what_an_exception_was_raised_from_counts(cause: Exception) -> None:
 def test_the_tools_word_counts_wherever_it_is_in_the_chain() -> None:
     """Its mapping, and its ToolFailure, come before any type."""
     mapped = Tool(
-        python="tools.py:f", effect="read", failures={"TimeoutError": "fatal", "40001": "stale_data"}
+        python="tools.py:f",
+        effect="read",
+        failures={
+            "TimeoutError": "fatal",
+            "40001": "stale_data",
+            "552": "transient",
+            "SQLITE_FULL": "transient",
+        },
     )
+    assert class_of(smtplib.SMTPDataError(552, b"mailbox full"), mapped) == "transient"
+    assert class_of(carrying(sqlite_errorname="SQLITE_FULL"), mapped) == "transient"
     assert class_of(raised(TimeoutError()), mapped) == "fatal"
     assert class_of(carrying(sqlstate="40001"), mapped) == "stale_data"
     wrapped = ValueError("x")

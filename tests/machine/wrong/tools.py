@@ -58,3 +58,7 @@ def misspelt_type(vendor: Strin) -> None:  # type: ignore[name-defined]  # noqa:
 
 def anything(vendor: Any) -> Any:
     return vendor
+
+
+def happened_there(key: str, where: str, count: str) -> bool:
+    return bool(key + where + count)
