@@ -166,10 +166,25 @@ def _stale(definition: Definition, facts: Facts, places: list[Place]) -> Iterato
             continue
         for place in places:
             read = read_of(place.expression).names.values()
-            if ("context", name) in ((root, path[0]) for root, path in read if path) and (
-                ("fresh", (name,)) not in read
+            if (
+                ("context", name) in ((root, path[0]) for root, path in read if path)
+                and ("fresh", (name,)) not in read
+                and not _read_anew(definition, place, name)
             ):
                 yield from _too_old(definition, facts, place, name, lasts)
+
+
+def _read_anew(definition: Definition, place: Place, name: str) -> bool:
+    """Return whether a field is read anew before the call that a place belongs to is made with what is too old."""
+    states = definition.declaration.states
+    called = states[place.state].do
+    if called is None or place.event:
+        return False
+    policy = definition.declaration.tools[called].retry.get("stale_data")
+    return policy is not None and any(
+        state.do == policy.refresh and _writes(definition, reader, "done", name)
+        for reader, state in states.items()
+    )
 
 
 def _too_old(

@@ -1,0 +1,81 @@
+"""A mail to a vendor, over SMTP, sent so that it is known for as long as possible that it has not been."""
+
+from __future__ import annotations
+
+import smtplib
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+
+from statemachine import Call, Reply, ToolFailure
+
+_PATIENCE = 10.0
+"""Seconds to wait for each of the server's answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mail that the server has taken.
+
+    Attributes:
+        message_id: Its ``Message-ID``, made of the call's key.
+        answer: What the server said.
+    """
+
+    message_id: str
+    answer: str
+
+
+def send(smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, call: Call) -> Reply[Sent]:
+    """Send the mail, unless the server refuses it.
+
+    Until the message itself is on its way, whatever goes wrong means that it was not sent. From then on only the
+    server's own answer tells (RFC 5321, section 4.5.3.2.6); without one nobody knows.
+
+    Raises:
+        SMTPResponseException: The server refused it, for now (4yz) or for good (5yz).
+        SMTPRecipientsRefused: The same, of the address.
+        ToolFailure: The server is not there (``transient``), or has gone before it answered (``in_doubt``).
+    """
+    host, _, port = smtp.rpartition(":")
+    message = _written(sender, to, vendor, ends, price, call.key)
+    on_its_way = False
+    try:
+        with closing(smtplib.SMTP(host, int(port), timeout=_PATIENCE)) as server:
+            server.ehlo_or_helo_if_needed()
+            code, answer = server.mail(sender)
+            if code != 250:
+                raise smtplib.SMTPSenderRefused(code, answer, sender)
+            code, answer = server.rcpt(to)
+            if code not in (250, 251):
+                raise smtplib.SMTPRecipientsRefused({to: (code, answer)})
+            on_its_way = True
+            code, answer = server.data(message.as_bytes(policy=SMTP))
+            if code != 250:
+                raise smtplib.SMTPDataError(code, answer)
+            with suppress(
+                smtplib.SMTPException, OSError
+            ):  # it has the mail: how it says good-bye is all the same
+                server.quit()
+    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
+        raise
+    except (TimeoutError, ConnectionError, smtplib.SMTPServerDisconnected) as error:
+        if on_its_way:
+            raise ToolFailure(
+                "in_doubt", f"{smtp} has gone without saying whether it took the mail"
+            ) from error
+        raise ToolFailure("transient", f"{smtp} does not answer; nothing was sent: {error}") from error
+    return Reply(Sent(str(message["Message-ID"]), answer.decode(errors="replace")), cost={"mails": 1})
+
+
+def _written(sender: str, to: str, vendor: str, ends: str, price: int, key: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"] = sender, to
+    message["Subject"] = f"Renewal of our contract until {ends}"
+    # Whoever gets the mail twice all the same can tell by this.
+    message["Message-ID"] = f"<{key.replace(':', '.')}@{sender.rpartition('@')[2]}>"
+    message.set_content(
+        f"Dear {vendor},\n\nwe renew our contract with you until {ends}, for {price} euros a year.\n\nYours, {sender}\n"
+    )
+    return message
