@@ -143,7 +143,9 @@ def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
             limit = limit_reached(draft, step=False, call=True)
             if limit is not None:
                 return end_by_limit(draft, FINISH, limit)
-            intend(draft, dict(draft.entries[-1][1]), None, call.retries)
+            # Who approved the call has approved it with what was read, if that makes it the same.
+            grant = call.granted if call.granted is not None and draft.now < call.granted.until else None
+            intend(draft, dict(draft.entries[-1][1]), None, call.retries, approved=grant)
             return draft.step(FINISH, "retry")
         failure = Failure("contract", wrong)
     message = f"the data are stale, and {call.tool} could not read them anew: {failure.message}"

@@ -17,7 +17,7 @@ from statemachine.kernel.enter import intend
 from statemachine.kernel.events import DECIDED, RELEASED, REVIEWED, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import answer, end_by_limit, route
-from statemachine.kernel.snapshot import Immediate, PendingApproval
+from statemachine.kernel.snapshot import Grant, Immediate, PendingApproval
 from statemachine.machine.definition import DENIED, EXPIRED, Action
 
 Result = Literal["granted", "counted", "held", "denied", "expired", "void"]
@@ -58,7 +58,8 @@ def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
     limit = limit_reached(draft, step=False, call=True)
     if limit is not None:
         return end_by_limit(draft, event, limit)
-    intend(draft, {}, retries=pending.retries, approved=pending)
+    grant = Grant(pending.request, pending.digest, pending.expires)
+    intend(draft, {}, retries=pending.retries, approved=grant)
     if isinstance(draft.pending, Immediate) and not draft.entries:
         # Of a call that was held nothing is recorded yet, and a step without a record is not committed.
         return answer(draft, draft.pending)

@@ -11,7 +11,7 @@ from statemachine.kernel.asking import ask, digest_of, forbidden, spoken
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.events import INTEND, NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
-from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Rollback, Status, Timer
+from statemachine.kernel.snapshot import Grant, Immediate, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
 from statemachine.machine.definition import REFUSED, STALE, STUCK, Action, Definition, Edge
 from statemachine.machine.expressions import Expression
@@ -85,12 +85,12 @@ def intend(
     state: str | None = None,
     retries: Mapping[str, int] = NOTHING,
     refreshes: str | None = None,
-    approved: PendingApproval | None = None,
+    approved: Grant | None = None,
 ) -> None:
     """Intend the call of the run's state, or the one that another ``state`` would make to refresh it.
 
     A call that needs approval is asked for; once it is ``approved`` it is intended if its input is still that,
-    and if it may still be made. ``entry`` is the record that tells of it if the input cannot be computed.
+    and if it may still be made; what is too old for it is read anew first, and that read keeps the approval. ``entry`` is the record that tells of it if the input cannot be computed.
     """
     action = draft.definition.actions[state or draft.state]
     try:
@@ -102,7 +102,7 @@ def intend(
         draft.pending = Immediate(REFUSED)
         return
     if draft.stale:
-        _too_old(draft, entry, action.tool, retries, refreshes)
+        _too_old(draft, entry, action.tool, retries, refreshes, approved)
         return
     seq = draft.before.seq + len(draft.entries) + 1
     given = {name: value for name, value in given.items() if value is not None}
@@ -118,7 +118,17 @@ def intend(
         request = approved.request
     key = f"{draft.before.run}:{seq}"
     call = PendingCall(
-        key, seq, action.tool, given, 1, "sent", draft.now, retries, None, refreshes, None, request
+        key,
+        seq,
+        action.tool,
+        given,
+        1,
+        "sent",
+        draft.now,
+        retries,
+        refreshes=refreshes,
+        approval=request,
+        granted=approved if refreshes is not None else None,
     )
     send(draft, call, action)
 
@@ -148,7 +158,12 @@ def inputs_of(draft: Draft, action: Action) -> dict[str, Any]:
 
 
 def _too_old(
-    draft: Draft, entry: dict[str, Any], tool: str, retries: Mapping[str, int], refreshes: str | None
+    draft: Draft,
+    entry: dict[str, Any],
+    tool: str,
+    retries: Mapping[str, int],
+    refreshes: str | None,
+    approved: Grant | None,
 ) -> None:
     """Read anew what a call's input needs, as the tool's policy says; else let the machine answer `stale`."""
     told = f"the input of {tool} would be stale: {'; '.join(draft.stale.values())}"
@@ -157,7 +172,7 @@ def _too_old(
     used = retries.get("stale_data", 0)
     if policy is not None and policy.refresh is not None and refreshes is None and used < policy.max:
         again = {**retries, "stale_data": used + 1}
-        intend(draft, entry, caller_of(draft, policy.refresh), again, refreshes=tool)
+        intend(draft, entry, caller_of(draft, policy.refresh), again, refreshes=tool, approved=approved)
         return
     draft.fail("stale_data", told, tool)
     draft.pending = Immediate(STALE, tuple(draft.stale))

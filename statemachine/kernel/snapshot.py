@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """An approval that counts for one call.
+
+    Attributes:
+        request: The request that was approved.
+        digest: SHA-256 of the input that it is for.
+        until: When that request's time is over.
+    """
+
+    request: str
+    digest: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class PendingCall:
     """A call whose intent is journaled and whose outcome is not.
 
@@ -45,6 +60,7 @@ class PendingCall:
         refreshes: The tool whose call found stale data and is made anew after this read; None for any other.
         undoes: Key of the call that this one undoes; None for any other.
         approval: The request whose approval it uses up; None for a call that needs none.
+        granted: Of a read that refreshes what an approved call needs: the approval of that call.
     """
 
     key: str
@@ -59,6 +75,7 @@ class PendingCall:
     refreshes: str | None = None
     undoes: str | None = None
     approval: str | None = None
+    granted: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +284,7 @@ class Snapshot(NamedTuple):
         pending: Pending = None
         if data.get("pending") is not None:
             parts = dict(data["pending"])
+            kind = parts.pop("kind")
             kinds = {
                 "call": PendingCall,
                 "approval": PendingApproval,
@@ -275,8 +293,8 @@ class Snapshot(NamedTuple):
             }
             for several in ("granted", "fields"):
                 if several in parts:
-                    parts[several] = tuple(parts[several])
-            pending = kinds[parts.pop("kind")](**parts)
+                    parts[several] = Grant(*parts[several]) if kind == "call" else tuple(parts[several])
+            pending = kinds[kind](**parts)
         sources = {name: Source(*source) for name, source in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
         rollback = data.get("rollback")
@@ -291,6 +309,8 @@ class Snapshot(NamedTuple):
 
 def _call_data(call: PendingCall) -> dict[str, Any]:
     data = {name: getattr(call, name) for name in PendingCall.__slots__}
+    if call.granted is not None:
+        data["granted"] = list(astuple(call.granted))
     return _known(data) | {"input": dict(call.input), "retries": dict(call.retries)}
 
 

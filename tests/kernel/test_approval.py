@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -285,3 +286,37 @@ def test_whatever_happens_no_call_is_made_that_was_not_approved_with_that_input(
             assert granted.pop(body["approval"]) == digest_of(body["input"])
             assert body["approval"] not in seen
             seen.add(body["approval"])
+
+
+STALE = """
+read: {do: look, save: answer, on: {done: wire}}
+wire: {do: wire, with: {n: answer.size}, on: {done: end, failed: fail, denied: no}}
+no: {final: failed}
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "takes", "made"),
+    [(3, 0.0, True), (4, 0.0, False), (3, DAY, False)],
+    ids=["the same", "another input", "too late"],
+)
+def test_what_is_read_anew_after_the_yes_costs_the_yes_only_if_the_input_changes(
+    size: int, takes: float, made: bool
+) -> None:
+    """A person takes longer than the data stay fresh: the read keeps the approval, as long as its time lasts."""
+    refresh = {"wire": {"retry": {"stale_data": {"max": 1, "refresh": "look"}}}}
+    run = Run(define(STALE, tools=refresh, limits={"otherwise": "fail"}))
+    run.finish({**GOOD, "size": 3})
+    first = asked(run).request
+    run.now += 3600  # the answer is fresh for a minute
+    decide(run)
+    assert run.call.tool == "look"
+    assert Snapshot.from_data(json.loads(json.dumps(run.last.snapshot.as_data()))) == run.last.snapshot
+    run.crash()
+    run.now += takes
+    run.finish({**GOOD, "size": size})
+    if made:
+        assert (run.call.tool, run.call.input, run.call.approval) == ("wire", {"n": 3}, first)
+        assert run.call.granted is None
+    else:
+        assert asked(run).request != first
