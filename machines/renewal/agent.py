@@ -94,13 +94,15 @@ def choose(contract: Contract, months: int, ceiling: int) -> Plan:
     )
 
 
-def find_cause(failure: str, message: str, verdict: Verdict | None = None) -> Cause:
-    """Return what went wrong: a call's failure, by its class, or else what the check of the CRM has found."""
-    if not failure and verdict is not None:
-        return Cause(f"somebody has changed the contract after us: it {verdict.found}", recoverable=True)
-    if failure in _ANEW:
-        return Cause(f"{_ANEW[failure]} ({message})", recoverable=True)
-    return Cause(message or "nothing says what went wrong", recoverable=False)
+def find_cause(failure: str, message: str, plan: Plan | None = None, verdict: Verdict | None = None) -> Cause:
+    """Return what went wrong: a call has failed, or the plan is unsure, or the CRM does not say what it should."""
+    if failure:
+        known = failure in _ANEW
+        return Cause(f"{_ANEW[failure]} ({message})" if known else message, recoverable=known)
+    if plan is not None and plan.confidence < 0.5:
+        return Cause(f"a person should look at this one: {plan.why}", recoverable=False)
+    found = verdict.found if verdict is not None else "is not there"
+    return Cause(f"somebody has changed the contract after us: it {found}", recoverable=True)
 
 
 def _later(day: date, months: int) -> date:

@@ -10,18 +10,6 @@ from pathlib import Path
 
 from statemachine import Call
 
-SCHEMA = """
-CREATE TABLE contracts (
-    vendor TEXT PRIMARY KEY, contact TEXT NOT NULL, ends TEXT NOT NULL, price INTEGER NOT NULL,
-    asked REAL NOT NULL, allowed REAL NOT NULL, seats INTEGER NOT NULL, used INTEGER NOT NULL,
-    version INTEGER NOT NULL
-);
-CREATE TABLE changes (
-    key TEXT PRIMARY KEY, vendor TEXT NOT NULL REFERENCES contracts,
-    ends_before TEXT NOT NULL, price_before INTEGER NOT NULL, ends TEXT NOT NULL, price INTEGER NOT NULL,
-    undone INTEGER NOT NULL DEFAULT 0
-);
-"""
 _PATIENCE = 2.0
 """Seconds to wait for somebody else's lock."""
 
@@ -58,17 +46,6 @@ class Contract:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A change that was made.
-
-    Attributes:
-        version: The contract's version since then.
-    """
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the CRM says what it should.
 
@@ -99,18 +76,19 @@ def read(crm: Path, vendor: str) -> Contract:
     return Contract(**row)
 
 
-def update(crm: Path, vendor: str, version: int, ends: str, price: int, call: Call) -> Written:
+def update(crm: Path, vendor: str, version: int, ends: str, price: int, call: Call) -> None:
     """Write a contract's new end and price, if it is still the version that was read.
 
-    The change is kept with the call's key, in the same transaction.
+    The change is kept with the call's key, in the same transaction. There is no output to lose: whoever is told by
+    :func:`find` that the change was made knows all of it.
 
     Raises:
         VersionConflict: Somebody has changed the contract.
     """
     with _writing(crm) as database:
         done = database.execute(
-            "INSERT INTO changes (key, vendor, ends_before, price_before, ends, price) "
-            "SELECT ?, vendor, ends, price, ?, ? FROM contracts WHERE vendor = ? AND version = ?",
+            "INSERT INTO changes (key, vendor, ends_before, price_before, ends, price, version) "
+            "SELECT ?, vendor, ends, price, ?, ?, version + 1 FROM contracts WHERE vendor = ? AND version = ?",
             (call.key, ends, price, vendor, version),
         )
         if done.rowcount != 1:
@@ -119,7 +97,6 @@ def update(crm: Path, vendor: str, version: int, ends: str, price: int, call: Ca
             "UPDATE contracts SET ends = ?, price = ?, version = version + 1 WHERE vendor = ?",
             (ends, price, vendor),
         )
-    return Written(version + 1)
 
 
 def find(crm: Path, key: str) -> bool:
@@ -150,11 +127,14 @@ def restore(crm: Path, key: str) -> None:
         database.execute("UPDATE changes SET undone = 1 WHERE key = ?", (key,))
 
 
-def check(crm: Path, vendor: str, ends: str, price: int, version: int) -> Verdict:
-    """Compare a contract with what was planned, and its version with that of our own change."""
+def check(crm: Path, vendor: str, ends: str, price: int) -> Verdict:
+    """Compare a contract with what was planned, and its version with that of the last renewal."""
     found = read(crm, vendor)
+    with _opened(crm, "ro") as database:
+        query = "SELECT max(version) FROM changes WHERE vendor = ? AND NOT undone"
+        (ours,) = database.execute(query, (vendor,)).fetchone()
     told = f"ends {found.ends}, {found.price} a year, version {found.version}"
-    return Verdict((found.ends, found.price) == (ends, price), 1.0 if found.version == version else 0.6, told)
+    return Verdict((found.ends, found.price) == (ends, price), 1.0 if found.version == ours else 0.6, told)
 
 
 @contextmanager

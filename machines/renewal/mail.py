@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import smtplib
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -14,24 +13,14 @@ _PATIENCE = 10.0
 """Seconds to wait for each of the server's answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A mail that the server has taken.
-
-    Attributes:
-        message_id: Its ``Message-ID``, made of the call's key.
-        answer: What the server said.
-    """
-
-    message_id: str
-    answer: str
-
-
-def send(smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, call: Call) -> Reply[Sent]:
-    """Send the mail, unless the server refuses it.
+def send(
+    smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, call: Call
+) -> Reply[str | None]:
+    """Send the mail, unless the server refuses it, and return its ``Message-ID``.
 
     Until the message itself is on its way, whatever goes wrong means that it was not sent. From then on only the
-    server's own answer tells (RFC 5321, section 4.5.3.2.6); without one nobody knows.
+    server's own answer tells (RFC 5321, section 4.5.3.2.6); without one nobody knows. If a person then says that it
+    was sent, there may be no ``Message-ID`` to tell.
 
     Raises:
         SMTPResponseException: The server refused it, for now (4yz) or for good (5yz).
@@ -66,7 +55,7 @@ def send(smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, ca
                 "in_doubt", f"{smtp} has gone without saying whether it took the mail"
             ) from error
         raise ToolFailure("transient", f"{smtp} does not answer; nothing was sent: {error}") from error
-    return Reply(Sent(str(message["Message-ID"]), answer.decode(errors="replace")), cost={"mails": 1})
+    return Reply(str(message["Message-ID"]), cost={"mails": 1})
 
 
 def _written(sender: str, to: str, vendor: str, ends: str, price: int, key: str) -> EmailMessage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, lasting, say, say_json, stdout, when
+from statemachine.cli.terminal import Db, Json, say, say_json, stdout
 
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Verdict
@@ -77,6 +76,8 @@ def list_requests(
     """
     if context.invoked_subcommand is not None:
         return
+    from statemachine.cli.asked import left, reach, several
+
     stdout()
     with _runtime(db, policy) as runtime:
         found = list(runtime.desk.requests())
@@ -84,11 +85,8 @@ def list_requests(
         say_json(found)
         return
     for body in found:
-        who = ", ".join(body["approvers"]) or "anyone of the policy"
-        say(
-            f"{body['request']}  {body['machine_name']}: {body['tool']} {_short(body['input'], 60)}  "
-            f"{_reach(body)}, asks {who}, {_left(body['expires'])}"
-        )
+        say(f"{body['request']}  {body['machine_name']}: {body['tool']} {_short(body['input'], 60)}")
+        say(f"    {reach(body)}; asks {several(body)}, {left(body['expires'], time.time())}")
     say("look at one with: statemachine approvals show ID" if found else "nothing waits for approval")
 
 
@@ -98,14 +96,20 @@ def show(request: RequestId, db: Db = None, policy: PolicyFile = None, as_json: 
 
     Example: statemachine approvals show 3f2a
     """
+    from statemachine.cli.asked import lines
+    from statemachine.host.pinned import declared
+
     stdout()
     with _runtime(db, policy) as runtime:
         body = _find(runtime, request)
+        starter = runtime.desk.request(body["request"])[0].starter
+        machine = declared(runtime.store, body["machine"])
     if as_json:
-        say_json(body)
+        say_json(body | {"started_by": starter})
         return
-    for title, text in _told(body):
-        say(f"{title:<11} {text}".rstrip())
+    does = f" ({machine.summary})" if machine.summary else ""
+    for line in lines(body, f"{machine.machine} {machine.version}{does}", starter, time.time()):
+        say(line)
     name = body["request"]
     say(f'decide with  statemachine approvals approve {name} --as NAME --reason "…"')
     say(f'or           statemachine approvals deny {name} --as NAME --reason "…"')
@@ -239,55 +243,8 @@ def _runtime(db: str | None, policy: Path | None) -> Any:
     return opened()
 
 
-def _told(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what a person needs to decide, in the order of what matters."""
-    says = body["agent_says"]
-    agent = [f"“{says['reasoning']}”"] if says["reasoning"] else ["nothing"]
-    agent += [f"and expects: “{says['expects']}”"] if says["expects"] else []
-    facts = [f"{f['field']} from {f['by']}, {lasting(time.time() - f['at'])} old" for f in body["facts"]]
-    so_far = [f"{state} entered {n} times" for state, n in body["attempts"].items()]
-    so_far += [f"{n:g} {unit} spent" for unit, n in body["cost"].items()]
-    so_far += [f"last failure: {body['last_failure']}"] if body["last_failure"] else []
-    granted = ", ".join(body["granted"]) or "nobody yet"
-    who = f"{body['needed']} of {', '.join(body['approvers']) or 'the approvers of the policy'}; approved by {granted}"
-    otherwise = {
-        "deny": "it is denied",
-        "approve": "the policy may approve it",
-        "escalate": "others are asked",
-    }
-    summary = f": {body['summary']}" if body["summary"] else ""
-    given = json.dumps(body["input"], ensure_ascii=False, indent=2).replace("\n", "\n" + " " * 12)
-    return [
-        ("WHAT", f"{body['tool']}{summary}"),
-        ("WITH", given),
-        ("", f"sha256 {body['digest']}"),
-        ("EFFECT", _reach(body) + (f"; touches {body['blast_radius']}" if body["blast_radius"] else "")),
-        ("AGENT SAYS", " ".join(agent) + " (its own words)"),
-        ("AFTERWARDS", f"goes on to {'; '.join(body['checked_by'])}" if body["checked_by"] else "nothing"),
-        ("FACTS", "; ".join(facts) or "none but the input"),
-        ("SO FAR", "; ".join(so_far) or "nothing went wrong"),
-        ("WHO", who),
-        (
-            "UNANSWERED",
-            f"{otherwise[body['unanswered']]} at {when(body['expires'])} ({_left(body['expires'])})",
-        ),
-        ("RUN", f"{body['run']}, {body['machine_name']} {body['machine'][:12]} in {body['state']}"),
-    ]
+def _short(given: Mapping[str, Any], most: int) -> str:
+    from statemachine.cli.asked import plain
 
-
-def _reach(body: Mapping[str, Any]) -> str:
-    if body["reversibility"] == "none":
-        return "IRREVERSIBLE: nothing undoes it"
-    if body["undo"]:
-        return f"{'wholly' if body['reversibility'] == 'full' else 'partly'} reversible, undone by {body['undo']}"
-    return "reversible" if body["reversibility"] == "full" else "partly reversible"
-
-
-def _left(expires: float) -> str:
-    left = expires - time.time()
-    return f"{lasting(left)} left" if left > 0 else "its time is over"
-
-
-def _short(value: Any, most: int) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = plain(", ".join(f"{name} = {value}" for name, value in given.items()))
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -185,7 +185,9 @@ def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
         against = f", against {told['anchored']} runs anchored{by}"
     how = "all is as it was written" if told["whole"] else f"{len(told['problems'])} not as written"
     rate = told["records"] / max(told["seconds"], 1e-9)
-    say(f"{told['runs']} runs, {told['records']} records{against}: {how} ({rate:,.0f} records/s)")
+    say(
+        f"{_count(told['runs'], 'run')}, {_count(told['records'], 'record')}{against}: {how} ({rate:,.0f} records/s)"
+    )
 
 
 def _store(db: str | None) -> ReadOnlyStore:
@@ -216,3 +218,7 @@ def _progress(found: Iterable[RunAudit], as_json: bool) -> Iterable[RunAudit]:
     from rich.progress import track
 
     return track(found, "verifying", console=Console(stderr=True), transient=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

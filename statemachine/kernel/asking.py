@@ -60,10 +60,7 @@ def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str
     tool, asking = declared.tools[action.tool], action.asking
     assert asking is not None
     level, last = asking.levels[pending.level], pending.level == len(asking.levels) - 1
-    checks = [
-        f"{edge.target}: {what}" if (what := declared.states[edge.target].summary) else edge.target
-        for edge in draft.definition.candidates(draft.state, "done")
-    ]
+    further = asking.levels[pending.level + 1 : pending.level + 2]
     fields = [path[0] for e in action.arguments.values() for _, root, path in e.reads if root == "context"]
     return {
         "request": pending.request,
@@ -80,7 +77,9 @@ def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str
             "reasoning": spoken(action.reasoning, draft),
             "expects": spoken(action.expects, draft),
         },
-        "checked_by": list(dict.fromkeys(checks)),
+        "checked_by": _leads_to(draft, "done"),
+        "denied_to": _leads_to(draft, DENIED),
+        "only_while": asking.guard.text if asking.guard is not None else "",
         "facts": [
             {"field": name, "by": source.by, "at": source.at}
             for name in sorted(set(fields))
@@ -93,7 +92,15 @@ def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str
         "needed": level.needed,
         "expires": pending.expires,
         "unanswered": ("approve" if asking.by_time else "deny") if last else "escalate",
+        "next": [{"approvers": list(level.approvers), "needed": level.needed} for level in further],
     }
+
+
+def _leads_to(draft: Draft, event: str) -> list[str]:
+    """Return the states that an event may lead to, each with what it is for."""
+    states = draft.definition.declaration.states
+    found = (edge.target for edge in draft.definition.candidates(draft.state, event))
+    return [f"{to}: {what}" if (what := states[to].summary) else to for to in dict.fromkeys(found)]
 
 
 def spoken(expression: Expression | None, draft: Draft) -> str:

@@ -305,9 +305,10 @@ def test_the_commands_lead_from_a_key_to_a_paid_bill(machine: Write) -> None:
         "IRREVERSIBLE",
         "one account",
         "“it is due”",
-        "its own words",
+        "the agent's own words; nobody has checked them",
         "1 of legal",
         "it is denied at",
+        "given by",
     ):
         assert part in shown
     assert "no approver" in say(
