@@ -1,4 +1,4 @@
-"""Make a CRM with a few contracts to try the machine on: ``python machines/renewal/sample.py crm.db``."""
+"""Make a CRM with a few contracts to try the machine on: ``python machines/renewal/sample.py crm.sqlite``."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def _decide(
         known = request if verdict == "review" else _find(runtime, request)["request"]
         asked, _ = runtime.desk.request(known)
         now = time.time()
-        return await runtime.decide(
+        view = await runtime.decide(
             signed(
                 asked,
                 verdict,
@@ -206,6 +206,10 @@ def _decide(
                 break_glass=break_glass,
             )
         )
+        tool = (view.pending or {}).get("tool", "")
+        if view.finished is None and (stop := runtime.stops.holding(view.run, view.machine, tool)):
+            typer.echo(f"{stop}: no call of it is made until that is lifted", err=True)
+        return view
 
     drive(db, as_json, deciding, policy=policy)
 

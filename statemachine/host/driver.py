@@ -279,8 +279,7 @@ class Driver:
 
     def has_mail(self) -> bool:
         """Return whether the run, where it stopped, can take an event that was posted to it."""
-        posted = [] if self.snapshot.finished else self.services.store.inbox(self.snapshot.run)
-        return next(self._takeable(posted), None) is not None
+        return not self.snapshot.finished and self._first() is not None
 
     def _deliverable(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take now; the others stay in the inbox."""
@@ -288,7 +287,12 @@ class Driver:
         if now - self._looked < _POLL:
             return None
         self._looked = now
-        return next(self._takeable(self.services.store.inbox(self.snapshot.run)), None)
+        return self._first()
+
+    def _first(self) -> tuple[Event, tuple[int, ...]] | None:
+        """Return the first posted event that the run can take, and may: one that would make a stopped call waits."""
+        posted = self._takeable(self.services.store.inbox(self.snapshot.run))
+        return next((found for found in posted if self.step(found[0]) is not None), None)
 
     def _takeable(self, posted: Iterable[Posted]) -> Iterator[tuple[Event, tuple[int, ...]]]:
         pending = self.snapshot.pending

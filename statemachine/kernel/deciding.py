@@ -58,7 +58,8 @@ def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
     limit = limit_reached(draft, step=False, call=True)
     if limit is not None:
         return end_by_limit(draft, event, limit)
-    grant = Grant(pending.request, pending.digest, pending.expires)
+    lasts = pending.expires if not pending.held else instant(draft.now + pending.expires - pending.asked)
+    grant = Grant(pending.request, pending.digest, lasts)
     intend(draft, {}, retries=pending.retries, approved=grant)
     if isinstance(draft.pending, Immediate) and not draft.entries:
         # Of a call that was held nothing is recorded yet, and a step without a record is not committed.
@@ -88,7 +89,8 @@ def _result(
     *,
     breaks: bool,
 ) -> Result:
-    asking, late, verdict = action.asking, draft.now >= pending.expires, payload.get("verdict")
+    asking, verdict = action.asking, payload.get("verdict")
+    late = not pending.held and draft.now >= pending.expires
     assert asking is not None  # a state that has asked
     if payload.get("by_time"):  # the policy's yes where nobody answered
         reversible = draft.definition.declaration.tools[pending.tool].reversibility == "full"

@@ -26,8 +26,9 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
         return []
     found: list[tuple[float, Event]] = []
     if isinstance(pending, PendingApproval):
-        found.append((pending.expires, Event(EXPIRED)))
-        found += [(pending.held, Event(RELEASED))] if pending.held else []
+        # Who is asked has a time to answer in; those who did answer, in time, need not do so again after a freeze.
+        held = pending.held
+        found.append((held, Event(RELEASED)) if held else (pending.expires, Event(EXPIRED)))
     elif isinstance(pending, Timer):
         found.append((pending.due, Event("elapsed")))
     elif isinstance(pending, PendingCall) and pending.phase == "backoff":

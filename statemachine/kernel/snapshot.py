@@ -34,7 +34,7 @@ class Grant:
     Attributes:
         request: The request that was approved.
         digest: SHA-256 of the input that it is for.
-        until: When that request's time is over.
+        until: When it counts no more, if the call has not been made by then.
     """
 
     request: str

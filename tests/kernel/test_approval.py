@@ -199,7 +199,7 @@ wire: {do: wire, approval: {when: fresh.answer}, on: {done: end, failed: fail}}
 
 
 def test_a_freeze_holds_an_approved_call_and_only_broken_glass_gets_through() -> None:
-    """Until it is over; the request's own time goes on; a person may still deny."""
+    """Until it is over, however long that is; a person may still deny."""
     run = Run(machine("expires: 1d"))
     decide(run, hold=run.now + 7200)
     assert (results(run), run.status, run.due[0]) == (["held"], "waiting", 8200.0)
@@ -320,3 +320,32 @@ def test_what_is_read_anew_after_the_yes_costs_the_yes_only_if_the_input_changes
         assert run.call.granted is None
     else:
         assert asked(run).request != first
+
+
+def test_who_answered_in_time_need_not_do_so_again_after_a_long_freeze() -> None:
+    """The time to answer is over by then; the call is made, even if its input has to be read anew."""
+    refresh = {"wire": {"retry": {"stale_data": {"max": 1, "refresh": "look"}}}}
+    run = Run(define(STALE, tools=refresh, limits={"otherwise": "fail"}))
+    run.finish({**GOOD, "size": 3})
+    first = asked(run).request
+    decide(run, hold=run.now + 3 * DAY)
+    assert run.due[1].name == RELEASED
+    run.wait()
+    run.finish({**GOOD, "size": 3})
+    assert (run.call.tool, run.call.approval) == ("wire", first)
+
+
+def test_the_next_level_is_asked_although_the_facts_are_old_by_then() -> None:
+    """They are what the first were asked on; before the call they are read anew, and the guard is asked again."""
+    refresh = {"wire": {"retry": {"stale_data": {"max": 1, "refresh": "look"}}}}
+    approval = "approval: {when: answer.ok, expires: 1h, escalate: [{approvers: boss}]},"
+    states = STALE.replace("with:", f"{approval} with:")
+    run = Run(define(states, tools=refresh, limits={"otherwise": "fail"}))
+    run.finish({**GOOD, "size": 3})
+    run.wait()
+    assert (run.status, asked(run).level) == ("waiting", 1)
+    decide(run)
+    run.finish({**GOOD, "ok": False, "size": 3})
+    run.settle()
+    assert (run.state, run.status) == ("fail", "failed")
+    assert "it may be approved only while answer.ok" in run.because
