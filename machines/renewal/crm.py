@@ -10,7 +10,7 @@ from pathlib import Path
 
 from statemachine import Call
 
-_PATIENCE = 2.0
+_PATIENCE = 0.5
 """Seconds to wait for somebody else's lock."""
 
 
