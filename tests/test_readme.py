@@ -47,7 +47,7 @@ def test_the_bounds_of_the_machines_are_those_that_are_proved() -> None:
     from statemachine.machine.load import load
 
     rows = re.findall(r"^\| `(\w+)` \| (\d.*) \|$", README[: README.index("## Commands")], re.MULTILINE)
-    assert [name for name, _ in rows] == ["agent", "backup", "repair", "triage"]
+    assert [name for name, _ in rows] == ["agent", "backup", "renewal", "repair", "triage"]
     for name, row in rows:
         definition = load(ROOT / "machines" / name / f"{name}.yaml")
         assert row == " | ".join(shortly(prover_of(definition).bounds))

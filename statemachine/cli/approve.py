@@ -49,21 +49,34 @@ def new_key(
             "--in", help="Where to write it. Else $STATEMACHINE_KEYS, else ~/.config/statemachine/keys."
         ),
     ] = None,
+    roles: Annotated[
+        list[str] | None, typer.Option("--role", help="What you are asked as; several if repeated.")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", help="Put the public key into this policy, too.", metavar="FILE"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a pair of keys: the private one is yours alone, the public one goes into the policy.
 
-    Example: statemachine key new ann
+    Example: statemachine key new ann --role legal --policy .statemachine/policy.yaml
     """
+    from statemachine.approvals.enrolling import enrol, refuse_if_enrolled
     from statemachine.approvals.keys import make_key
 
     stdout()
+    if policy is not None:
+        refuse_if_enrolled(policy, name)
     path, public = make_key(name, folder)
+    if policy is not None:
+        enrol(policy, name, public, roles or [])
     if as_json:
         say_json({"private": str(path), "public": public})
         return
     say(f"wrote {path}; keep it to yourself")
-    say(f'for the policy, under approvers:\n  {name}: {{key: "{public}", roles: []}}')
+    entry = f'{name}: {{key: "{public}", roles: [{", ".join(roles or [])}]}}'
+    say(f"for the policy, under approvers:\n  {entry}" if policy is None else f"added to {policy}: {entry}")
 
 
 @approvals.callback(invoke_without_command=True)

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from statemachine.approvals.decision import Decision, signed
+from statemachine.approvals.enrolling import enrol
 from statemachine.approvals.keys import load_key, make_key
+from statemachine.approvals.policy import read_policy
 from statemachine.errors import EventRefused, InvalidKey, InvalidPolicy
 from statemachine.host.runtime import Runtime
 from statemachine.host.view import RunView
@@ -271,6 +273,20 @@ def test_a_private_key_is_its_owners_alone(tmp_path: Path) -> None:
         load_key(path)
     with pytest.raises(InvalidKey, match="statemachine key new"):
         load_key(tmp_path / "nobody.key")
+
+
+def test_a_person_is_put_into_a_policy_that_stays_as_it_is(tmp_path: Path) -> None:
+    """Its comments too; somebody of that name stays who they are."""
+    policy = tmp_path / "new" / "policy.yaml"
+    enrol(policy, "ann", make_key("ann", tmp_path)[1], ["legal"])
+    policy.write_text(f"# who may\n{policy.read_text()}by_time: [copy]  # harmless\n")
+    enrol(policy, "bob", make_key("bob", tmp_path)[1], [])
+    assert "# who may\n" in policy.read_text()
+    assert "# harmless" in policy.read_text()
+    read = read_policy(policy)
+    assert {name: person.roles for name, person in read.approvers.items()} == {"ann": ("legal",), "bob": ()}
+    with pytest.raises(InvalidKey, match="has ann already"):
+        enrol(policy, "ann", make_key("eve", tmp_path)[1], [])
 
 
 def test_the_commands_lead_from_a_key_to_a_paid_bill(machine: Write) -> None:

@@ -145,7 +145,8 @@ def test_a_process_is_killed_between_intent_and_outcome(office: Office, file: st
     office.clock = None  # another process has the clock of the wall
     folder = office.folder / "machine"
     shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    kill = "import os; marker = crm.with_name('killed') if 'crm' in locals() else Path('killed'); (marker.exists() or (marker.touch(), os.kill(os.getpid(), 9)))"
+    marker = f"Path({str(office.folder / 'killed')!r})"
+    kill = f"import os; ({marker}.exists() or ({marker}.touch(), os.kill(os.getpid(), 9)))"
     text = KILLED[file].replace(when, kill).replace("BEFORE", "").replace("AFTER", "")
     (folder / file).write_text(
         (folder / file).read_text().replace("import smtplib\n", "import smtplib\nfrom pathlib import Path\n")
@@ -166,9 +167,10 @@ def test_a_process_is_killed_between_intent_and_outcome(office: Office, file: st
         assert approve("ann") == -9
         assert office.row() == (BEFORE if when == "BEFORE" else AFTER)
         assert office.resume().waiting == "approval of mail.send"
-        assert approve("bob") == 0
+        assert office.decide("bob").finished is not None
     else:
-        assert (approve("ann"), approve("bob")) == (3, -9)
+        office.decide("ann")
+        assert approve("bob") == -9
         sent = len(office.mailbox.mails)
         assert sent == (0 if when == "BEFORE" else 1)
         assert office.resume().waiting.startswith("a decision on call")
