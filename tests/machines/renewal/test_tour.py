@@ -81,7 +81,7 @@ def typed(tour: str) -> str:
     with TemporaryDirectory() as name:
         folder = Folder(Path(name))
         known = RUN.search(tour)
-        before = known[1] if known else "----"
+        before = known[1] if known else "RUNS"
 
         def block(found: re.Match[str]) -> str:
             lines = []
