@@ -33,6 +33,8 @@ class Plan:
         confidence: How sure the plan is, from 0 to 1.
         why: The reasons, for who approves it.
         expects: What it leads to.
+        subject: Of the mail to the vendor.
+        letter: Its text, word for word: who approves the mail approves this.
     """
 
     ends: str
@@ -42,6 +44,8 @@ class Plan:
     confidence: float
     why: str
     expects: str
+    subject: str
+    letter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ def choose(contract: Contract, months: int, ceiling: int) -> Plan:
         confidence=round(confidence, 2),
         why=" ".join(why),
         expects=f"It ends {ends} instead of {contract.ends} and costs {price} a year instead of {contract.price}.",
+        subject=f"{contract.vendor}: our contract is renewed until {ends}",
+        letter=f"Dear {contract.vendor},\n\nwe renew our contract with you until {ends}, for {price} euros a year.",
     )
 
 

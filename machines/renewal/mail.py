@@ -1,4 +1,4 @@
-"""A mail to a vendor, over SMTP, sent so that it is known for as long as possible that it has not been."""
+"""A mail over SMTP, sent so that it is known for as long as possible that it has not been."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ _PATIENCE = 10.0
 """Seconds to wait for each of the server's answers."""
 
 
-def send(
-    smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, call: Call
-) -> Reply[str | None]:
+def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -> Reply[str | None]:
     """Send the mail, unless the server refuses it, and return its ``Message-ID``.
 
     Until the message itself is on its way, whatever goes wrong means that it was not sent. From then on only the
@@ -28,7 +26,7 @@ def send(
         ToolFailure: The server is not there (``transient``), or has gone before it answered (``in_doubt``).
     """
     host, _, port = smtp.rpartition(":")
-    message = _written(sender, to, vendor, ends, price, call.key)
+    message = _written(sender, to, subject, text, call.key)
     on_its_way = False
     try:
         with closing(smtplib.SMTP(host, int(port), timeout=_PATIENCE)) as server:
@@ -58,13 +56,10 @@ def send(
     return Reply(str(message["Message-ID"]), cost={"mails": 1})
 
 
-def _written(sender: str, to: str, vendor: str, ends: str, price: int, key: str) -> EmailMessage:
+def _written(sender: str, to: str, subject: str, text: str, key: str) -> EmailMessage:
     message = EmailMessage()
-    message["From"], message["To"] = sender, to
-    message["Subject"] = f"Renewal of our contract until {ends}"
+    message["From"], message["To"], message["Subject"] = sender, to, subject
     # Whoever gets the mail twice all the same can tell by this.
     message["Message-ID"] = f"<{key.replace(':', '.')}@{sender.rpartition('@')[2]}>"
-    message.set_content(
-        f"Dear {vendor},\n\nwe renew our contract with you until {ends}, for {price} euros a year.\n\nYours, {sender}\n"
-    )
+    message.set_content(f"{text}\n")
     return message

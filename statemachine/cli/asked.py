@@ -112,5 +112,5 @@ def _unanswered(body: Mapping[str, Any]) -> str:
         return "the policy may approve it"
     following = body.get("next") or ()
     if body["unanswered"] == "escalate":
-        return f"{several(following[0]) if following else 'others'} are asked"
+        return f"{several(following[0]) if following else 'others'} will be asked"
     return "it is denied"

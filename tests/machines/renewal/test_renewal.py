@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email import message_from_string
+from email.policy import default
 from typing import Any
 
 import pytest
@@ -27,10 +29,13 @@ def test_a_contract_is_renewed_and_the_vendor_told(office: Office) -> None:
     view = office.decide("bob")
     assert (view.outcome, office.row()) == ("succeeded", AFTER)
     assert office.path() == ["read", "plan", "update", "validate", "notify", "complete"]
-    (mail,) = office.mailbox.mails
-    assert "To: office@northwind.example" in mail
-    assert "until 2027-12-31, for 12360 euros a year" in mail.replace("\r\n", " ")
-    assert f"Message-ID: {view.output['message']}" in mail
+    mail = message_from_string(office.mailbox.mails[0], policy=default)
+    asked = office.records("approval_requested")[1]["input"]
+    assert mail.get_content().strip() == asked["text"]
+    assert (mail["To"], mail["Subject"]) == (asked["to"], asked["subject"])
+    assert "until 2027-12-31, for 12360 euros a year" in asked["text"]
+    assert len(office.mailbox.mails) == 1
+    assert mail["Message-ID"] == view.output["message"]
     assert (view.output["ends"], view.output["price"], view.cost) == ("2027-12-31", 12360, {"mails": 1})
 
 
@@ -60,7 +65,7 @@ def test_the_compliance_stream_tells_who_and_what_and_no_payload(office: Office)
         ("dora", "Planned a renewal"),
         ("ann", f"Renewed the contract of {VENDOR} until 2027-12-31 for 12360 a year"),
         ("dora", f"Checked that the contract of {VENDOR} ends 2027-12-31 and costs 12360 a year"),
-        ("bob", f"Told {VENDOR} by mail that the contract is renewed until 2027-12-31 for 12360 a year"),
+        ("bob", f"Sent a mail: {VENDOR}: our contract is renewed until 2027-12-31"),
     ]
     assert told[2]["modifies"] == [f"contract:{VENDOR}: ends, price"]
     assert "seats" not in str(told)

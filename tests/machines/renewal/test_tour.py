@@ -78,7 +78,9 @@ class Folder:
 
 def typed(tour: str) -> str:
     """Return the tour with what its commands print now."""
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory(
+        dir="/tmp", prefix="t"
+    ) as name:  # a short name: what is long is cut where it is printed
         folder = Folder(Path(name))
         known = RUN.search(tour)
         before = known[1] if known else "RUNS"

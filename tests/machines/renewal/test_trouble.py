@@ -128,11 +128,9 @@ def update(crm: Path, vendor: str, version: int, ends: str, price: int, call: Ca
     "mail.py": """
 _send = send
 
-def send(
-    smtp: str, sender: str, to: str, vendor: str, ends: str, price: int, call: Call
-) -> Reply[str | None]:
+def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -> Reply[str | None]:
     BEFORE
-    _send(smtp, sender, to, vendor, ends, price, call)
+    _send(smtp, sender, to, subject, text, call)
     AFTER
 """,
 }
