@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import decode
+from statemachine.journal.erasing import erasure_of
 from statemachine.machine.model import Declaration, Tool
 from statemachine.store import Store
 
@@ -18,11 +19,11 @@ Stream = Literal["compliance", "technical"]
 COMPLIANCE = (
     "run", "seq", "at", "machine", "version", "state", "key", "attempt", "tool", "effect", "reversibility",
     "sentence", "reads", "modifies", "undoes", "authorised_by", "authorised_how", "request", "input_sha256",
-    "outcome", "ended_at",
+    "outcome", "ended_at", "erased",
 )  # fmt: skip
 TECHNICAL = (
     "run", "seq", "at", "machine", "version", "state", "key", "attempt", "tool", "input", "outcome", "output",
-    "error", "ended_at", "seconds", "cost",
+    "error", "ended_at", "seconds", "cost", "erased",
 )  # fmt: skip
 FIELDS: Mapping[Stream, tuple[str, ...]] = {"compliance": COMPLIANCE, "technical": TECHNICAL}
 
@@ -66,10 +67,12 @@ def export_calls(store: Store, run: str, stream: Stream) -> Iterator[dict[str, A
             about = {"run": run, "seq": record.seq, "at": record.at, "state": state, "request": allowed}
             about |= {"machine": declaration.machine, "version": declaration.version}
             about |= {"authorised_by": who, "authorised_how": how}
+            about["erased"] = str(erasure_of(body) or "")
             tried[body["key"]] = about | _told(tool, body, asked.get(allowed, {}))
         elif record.kind in ("call_finished", "call_in_doubt", "call_resolved") and body["key"] in tried:
             call = tried[body["key"]]
             call |= _ended(record.kind, body, record.at - call["at"]) | {"ended_at": record.at}
+            call["erased"] = str(erasure_of(body) or "") or call["erased"]
             if record.kind == "call_finished":
                 yield _only(tried.pop(body["key"]), stream)
     yield from (_only(call, stream) for call in tried.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statemachine.store.erasing import ErasedRun
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
@@ -25,6 +26,7 @@ __all__ = [
     "STATUSES",
     "UNFINISHED",
     "Commit",
+    "ErasedRun",
     "NewRun",
     "News",
     "OpenRun",

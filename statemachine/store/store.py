@@ -38,7 +38,7 @@ from statemachine.errors import (
     UnknownRun,
 )
 from statemachine.journal import Record, decode, encode
-from statemachine.store import measuring
+from statemachine.store import erasing, measuring
 from statemachine.store import stops as stopping
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
@@ -204,6 +204,26 @@ class Store(AbstractContextManager["Store"]):
     def stops(self) -> list[Stop]:
         """Return what is stopped, the oldest stop first."""
         return [Stop(*row) for row in self._rows(stopping.ALL)]
+
+    # Erasing
+
+    def erase(self, erased: erasing.ErasedRun) -> None:
+        """Put what is left of a run that has ended in its place, in one transaction; raise LeaseLost if it has gone on.
+
+        Its old bytes lie in the file until :meth:`scrub`.
+        """
+        with self._write() as connection:
+            erasing.erase(connection, erased)
+
+    def scrub(self) -> None:
+        """Take out of a SQLite file all bytes that are no part of a row any more; takes as long as copying the file."""
+        with self._one_writer, self._reported():
+            erasing.scrub(self._engine, self.name)
+
+    def forks(self, run: str) -> list[str]:
+        """Return the runs that were forked off a run."""
+        with self._reported(), self._engine.connect() as connection:
+            return erasing.forks(connection, run)
 
     # Leases
 

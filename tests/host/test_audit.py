@@ -22,7 +22,7 @@ from statemachine.host import verifier
 from statemachine.host.anchoring import add_anchor, read_anchors
 from statemachine.host.auditing import Problem, audit_rest, audit_runs
 from statemachine.host.runtime import Runtime
-from statemachine.journal import genesis, seal
+from statemachine.journal import Record, genesis, seal
 from statemachine.store import ReadOnlyStore, Store
 from tests.benchmarks.replay.__main__ import define, write
 from tests.host.conftest import TOOLS
@@ -126,11 +126,11 @@ def sealed_again(run: str, *statements: str) -> Change:
         sql(*statements)(database, corpus)
         name = {"a": corpus.runs[0], "l": LONG}[run]
         rows = database.execute(
-            "select seq, at, kind, body from records where run = ? order by seq", [name]
+            "select seq, at, kind, body, salt from records where run = ? order by seq", [name]
         ).fetchall()
         head = genesis(name, json.loads(rows[0][3])["digest"])
-        for seq, at, kind, body in rows:
-            text = verifier.hash_of(name, seq, at, kind, body, head)
+        for seq, at, kind, body, salt in rows:
+            text = verifier.hash_of(name, seq, at, kind, body, head, salt)
             where = [head, text, name, seq]
             database.execute("update records set prev = ?, hash = ? where run = ? and seq = ?", where)
             head = text
@@ -166,7 +166,7 @@ def another_store(database: Database, corpus: Corpus) -> None:
 
 
 BODY = "update records set body = replace(body, '\"ok\":true', '\"ok\":false') where run = :l and seq = 50"
-COPY = "insert into records select run, 999999, at, kind, body, prev, hash from records where run = :l and seq = 50"
+COPY = "insert into records select run, 999999, at, kind, body, prev, hash, salt from records where run = :l and seq = 50"
 SWAP = (
     "update records set seq = -1 where run = :l and seq = 50",
     "update records set seq = 50 where run = :l and seq = 51",
@@ -188,6 +188,8 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool], tuple[bool, bool]]] = {
     "a kind": (sql("update records set kind = 'note' where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "a number": (sql("update records set seq = 999999 where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "the hash before": (sql("update records set prev = hash where run = :l and seq = 7"), ALWAYS, ALWAYS),
+    "a salt": (sql("update records set salt = replace(salt, '0', '1') where run = :l and seq between 1 and 9"), ALWAYS, ALWAYS),
+    "a salt taken out": (sql("update records set salt = '' where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "a hash": (sql("update records set hash = prev where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "two swapped": (sql(*SWAP), ALWAYS, ALWAYS),
     "one taken out": (sql("delete from records where run = :l and seq = 50"), ALWAYS, ALWAYS),
@@ -383,7 +385,7 @@ def test_exported_records_verify_alone(corpus: Corpus, tmp_path: Path) -> None:
     with Store.open(corpus.folder / "runs.db") as store:
         ids = sorted(run.id for run in store.runs())
         records = [record for run in ids for record in store.records(run)]
-    names = ("run", "seq", "at", "kind", "body", "prev", "hash")
+    names = Record.__slots__
     text = "".join(json.dumps({name: getattr(record, name) for name in names}) + "\n" for record in records)
     file.write_text(text)
     assert [by_verifier(corpus, file, anchor=anchor) for anchor in (False, True)] == [0, 0]
@@ -396,7 +398,8 @@ def test_the_verifier_seals_as_the_runtime_does() -> None:
     for at in (0.25, 5.0, 1.8e9, 1_800_000_000.123457):
         ((record,), _) = seal('rün"1', genesis('rün"1', "d"), 0, at, [("kïnd", {"x": "ä\n\u2028"})])
         assert verifier.genesis('rün"1', "d") == record.prev
-        assert verifier.hash_of('rün"1', 1, record.at, "kïnd", record.body, record.prev) == record.hash
+        told = (record.seq, record.at, record.kind, record.body, record.prev, record.salt)
+        assert verifier.hash_of('rün"1', *told) == record.hash
 
 
 def test_a_fork_is_told_from_an_edit(corpus: Corpus, tmp_path: Path) -> None:
