@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,7 @@ from statemachine.approvals.policy import Policy
 from statemachine.errors import NotErasable
 from statemachine.host.runtime import work_folder
 from statemachine.host.view import restore
-from statemachine.journal import ERASURE, Record, decode, encode, seal
+from statemachine.journal import ERASURE, decode, encode, seal
 from statemachine.journal.erasing import Erasure, Values, erasure_of, marked, skeleton, skeleton_of_snapshot
 from statemachine.journal.record import Left, digest_of_body
 from statemachine.store import ErasedRun, Store, StoredRun

@@ -19,13 +19,16 @@ from statemachine.journal.record import MARK, Record
 GONE = "[erased]"
 """What stands where something was."""
 
-_KEPT = frozenset(
-    "after approval approvers asked asks at attempt attempts because blast_radius bounds by cancelled checked_by class "
-    "code cost decision digest due during edited entered event expires facts failed fields finished from happened held "
-    "instead invalidated key kind left machine name needed note observed parent pretended queued request resets result "
-    "retry_after reversibility reviews run seq sources stale started state states status steps calls summary to tool "
-    "trusted unanswered undo undoes undone until version owner amended".split()
-)
+_KEPT = frozenset((
+    "after", "amended", "approval", "approvers", "asked", "asks", "at", "attempt", "attempts", "because",
+    "blast_radius", "bounds", "by", "calls", "cancelled", "checked_by", "class", "code", "cost", "decision",
+    "digest", "due", "during", "edited", "entered", "event", "expires", "facts", "failed", "fields",
+    "finished", "from", "happened", "held", "instead", "invalidated", "key", "kind", "left", "machine",
+    "name", "needed", "note", "observed", "owner", "parent", "pretended", "queued", "request", "resets",
+    "result", "retry_after", "reversibility", "reviews", "run", "seq", "sources", "stale", "started",
+    "state", "states", "status", "steps", "summary", "to", "tool", "trusted", "unanswered", "undo",
+    "undoes", "undone", "until", "version",
+))  # fmt: skip
 """Keys whose values say how a run moved; a decision is kept whole, because it was signed so."""
 
 _NAMED = frozenset(("inputs", "input", "payload", "values", "was", "set", "context", "agent_says"))
