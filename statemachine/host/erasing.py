@@ -94,7 +94,8 @@ def erase(
     shutil.rmtree(work_folder(store.name) / stored.id, ignore_errors=True)
     if (before := _before(store, stored.id, call)) is not None:
         return before
-    erasure = Erasure(round(now, 6), by, reason, stored.seq + 1)
+    now = round(max(now, stored.updated), 6)
+    erasure = Erasure(now, by, reason, stored.seq + 1)
     bodies, blobs, left, guessable = _without_payload(store, stored, call, erasure)
     numbers = _ranges(bodies)
     snapshot, large = encode(_snapshot(store, stored, call, erasure))
