@@ -151,12 +151,19 @@ def _refuse(store: Store, stored: StoredRun) -> None:
 
 def _before(store: Store, run: str, call: str) -> Erased | None:
     """Return the erasure that has taken all of it already."""
+    if (found := _covering(store, run, call)) is None:
+        return None
+    at, body = found
+    told = (body["by"], body["reason"], at, body["records"], True, body["guessable"], _copies(store, run))
+    return Erased(run, body.get("call", ""), *told)
+
+
+def _covering(store: Store, run: str, call: str = "") -> tuple[float, dict[str, Any]] | None:
+    """Return time and body of the record of an erasure that has taken a whole run, or a call of it."""
     for _, at, text in store.bodies(run, ERASURE):
         body: Any = decode(text, store.blob)
         if body.get("call", "") in ("", call):
-            copies = _copies(store, run)
-            told = (body["by"], body["reason"], at, body["records"], True, body["guessable"], copies)
-            return Erased(run, body.get("call", ""), *told)
+            return at, body
     return None
 
 
@@ -220,7 +227,7 @@ def _copies(store: Store, run: str) -> tuple[str, ...]:
     """Return the runs that know what a run knew, and were not erased."""
     parent = restore(store, store.load(run)).parent.rpartition(":")[0]
     related = [*([parent] if parent else []), *store.forks(run)]
-    return tuple(one for one in related if _before(store, one, "") is None) if related else ()
+    return tuple(one for one in related if _covering(store, one) is None)
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from statemachine.errors import LeaseLost, StoreUnusable
 from statemachine.journal import Record
@@ -104,9 +104,7 @@ def _alive(connection: Connection) -> set[str]:
     inner = {
         digest: set(_APART.findall(data.decode()))
         for digest, data in connection.execute(
-            select(blobs.c.digest, blobs.c.data).where(
-                literal_column("instr(data, CAST('\"$blob\":' AS BLOB))") > 0
-            )
+            select(blobs.c.digest, blobs.c.data).where(func.instr(blobs.c.data, b'"$blob":') > 0)
         )
     }
     todo = set(alive)
