@@ -34,7 +34,7 @@ MUST_FIRE = {
     "simulation": {
         *("fails", "refused", "broken", "late", "hangs", "acted", "unsent", "probe fails", "cancel", "crash"),
         *("clock back", "clock forward", "second process", "LeaseLost", "StoreUnusable"),
-        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "acquire")),
+        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "claim")),
     },
 }
 
