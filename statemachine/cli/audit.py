@@ -131,7 +131,7 @@ def add_anchor(
     stdout()
     private = load_key(key or default_folder() / f"{name}.key") if name else None
     with _store(db) as store:
-        made = add(store, file, _policy(store, policy), time.time(), name, private)
+        made, _ = add(store, file, _policy(store, policy), time.time(), name, private)
     if as_json:
         say_json(made)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statemachine.store.cursor import Cursor
+from statemachine.store.following import Follower
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
@@ -25,6 +27,8 @@ __all__ = [
     "STATUSES",
     "UNFINISHED",
     "Commit",
+    "Cursor",
+    "Follower",
     "NewRun",
     "News",
     "OpenRun",

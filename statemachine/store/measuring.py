@@ -83,3 +83,8 @@ LAST = select(func.coalesce(func.max(ROW), 0)).select_from(records)
 def time_of(row: int) -> Select[Any]:
     """Return the query for the time of the first record at or after a row."""
     return select(records.c.at).where(row <= ROW).order_by(ROW).limit(1)
+
+
+def row_of(run: str, seq: int) -> Select[Any]:
+    """Return the query for the row of a run's record."""
+    return select(ROW).select_from(records).where(records.c.run == run, records.c.seq == seq)

@@ -146,6 +146,11 @@ class Store(AbstractContextManager["Store"]):
     ) -> None:
         self.close()
 
+    def identity(self) -> str:
+        """Return which store this is; empty if it does not say."""
+        found = self._ids(select(identity.c.store))
+        return found[0] if found else ""
+
     def pragmas(self) -> dict[str, str | int]:
         """Return how connections are set, read back from one; empty for another database than SQLite."""
         if self._engine.dialect.name != "sqlite":
@@ -438,6 +443,11 @@ class Store(AbstractContextManager["Store"]):
     def news(self, after: int, until: int, kinds: tuple[str, ...], word: str) -> list[News]:
         """Return records after one place to another: of some kinds, or transitions in which a word stands."""
         return [News(*row) for row in self._rows(measuring.news(after, until, kinds, word))]
+
+    def place_of(self, run: str, seq: int) -> int | None:
+        """Return the place of a run's record among those of all runs; None when there is no such record."""
+        found = self._rows(measuring.row_of(run, seq))
+        return int(found[0][0]) if found else None
 
     def row_before(self, at: float) -> int:
         """Return the place of the last record before a time, found by halving: clocks rise with the places."""
