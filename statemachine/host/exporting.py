@@ -69,6 +69,7 @@ class Calls:
         self._tried: dict[str, dict[str, Any]] = {}
         self._granted: dict[str, tuple[str, str]] = {}
         self._asked: dict[str, Mapping[str, Any]] = {}
+        self._latest: dict[str, Any] | None = None  # the call that ended last
 
     @property
     def unended(self) -> list[Told]:
@@ -92,12 +93,16 @@ class Calls:
             before = self._tried.pop(body["key"], None)
             self._tried[body["key"]] = self._intended(seq, at, body)
             return Told(before | {"as_of": seq}, closed=True, repeated=True) if before else None
-        elif kind in ENDING and body["key"] in self._tried:
-            call = self._tried[body["key"]]
-            call |= _ended(kind, body, at - call["at"]) | {"ended_at": at, "as_of": seq}
-            if kind == "call_finished":
-                del self._tried[body["key"]]
-            return Told(dict(call), closed=kind == "call_finished")
+        elif kind in ENDING:
+            key = body["key"]
+            if kind == "call_in_doubt" and self._latest is not None and self._latest["key"] == key:
+                self._tried[key] = self._latest  # it failed in a way that leaves open whether it happened
+            if key in self._tried:
+                call = self._tried[key]
+                call |= _ended(kind, body, at - call["at"]) | {"ended_at": at, "as_of": seq}
+                if kind == "call_finished":
+                    self._latest = self._tried.pop(key)
+                return Told(dict(call), closed=kind == "call_finished")
         return None
 
     def _intended(self, seq: int, at: float, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,12 +125,15 @@ def export_calls(store: Store, run: str, stream: Stream) -> Iterator[dict[str, A
         run: Its id.
         stream: Which fields of it: :data:`COMPLIANCE` or :data:`TECHNICAL`.
     """
-    calls = Calls(store, run)
+    calls, closed = Calls(store, run), None
     for record in store.records(run):
         body: Any = decode(record.body, store.blob)
         told = calls.add(record.seq, record.at, record.kind, body)
-        if told is not None and told.closed:
-            yield told.only(stream)
+        if closed is not None and (told is None or told.closed):
+            yield closed.only(stream)  # the next record did not put it in doubt
+        closed = told if told is not None and told.closed else None
+    if closed is not None:
+        yield closed.only(stream)
     yield from (told.only(stream) for told in calls.unended)
 
 

@@ -121,8 +121,9 @@ DOUBTFUL = one_tool(
 
 
 def test_doubt_and_what_became_of_it_are_told(machine: Callable[[str], Path], tmp_path: Path) -> None:
-    """A call that outlived its timeout; then that a person decided on it. The world's name and the output are payload."""
+    """A call that outlived its timeout; then that a person decided on it. The output is payload, as is the world's name."""
     file, lines = tmp_path / "calls.jsonl", list[list[dict[str, Any]]]()
+    exports: list[list[dict[str, Any]]] = []
 
     async def work() -> None:
         async with Runtime(tmp_path / "runs.db") as runtime:
@@ -130,16 +131,23 @@ def test_doubt_and_what_became_of_it_are_told(machine: Callable[[str], Path], tm
             view = await runtime.start(machine(DOUBTFUL), {"world": str(tmp_path / "world.txt")})
             sink.look()
             lines.append(told(file))
+            exports.append(list(export_calls(runtime.store, view.run, "compliance")))
             await runtime.resolve(view.run, True, 417_417, by="ann")
             sink.look(last=True)
             lines.append(told(file))
+            exports.append(list(export_calls(runtime.store, view.run, "compliance")))
             sink.close()
 
     asyncio.run(work())
     first, second = lines
-    assert [(call["outcome"], call["sentence"]) for call in first] == [("in doubt", "Wrote it")]
-    assert second[0] == first[0]
-    assert [call["outcome"] for call in second[1:]] == ["in doubt; ann said that it happened"]
-    assert second[1]["as_of"] > first[0]["as_of"]
+    assert [(call["outcome"], call["sentence"]) for call in first] == [
+        ("failed: timeout", "Wrote it"),
+        ("in doubt", "Wrote it"),
+    ]
+    assert second[:2] == first
+    assert [call["outcome"] for call in second[2:]] == ["in doubt; ann said that it happened"]
+    assert len({(call["key"], call["attempt"]) for call in second}) == 1
+    assert sorted(call["as_of"] for call in second) == [call["as_of"] for call in second]
+    assert exports == [[first[-1]], [second[-1]]]  # the export has a record a call, the last word on it
     assert str(tmp_path) not in file.read_text()
     assert "417417" not in file.read_text()
