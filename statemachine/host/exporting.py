@@ -32,6 +32,7 @@ FIELDS: Mapping[Stream, tuple[str, ...]] = {"compliance": COMPLIANCE, "technical
 ENDING = ("call_finished", "call_in_doubt", "call_resolved")
 """The kinds of records that say how a call ended, as far as anybody knows."""
 
+_DECIDED = "in doubt; "
 _NAMED = re.compile(r"\{(\w+)\}")
 
 
@@ -99,7 +100,10 @@ class Calls:
                 self._tried[key] = self._latest  # it failed in a way that leaves open whether it happened
             if key in self._tried:
                 call = self._tried[key]
+                before = call["outcome"]
                 call |= _ended(kind, body, at - call["at"]) | {"ended_at": at, "as_of": seq}
+                if before.startswith(_DECIDED):
+                    call["outcome"] += f"; was {before}"
                 if kind == "call_finished":
                     self._latest = self._tried.pop(key)
                 return Told(dict(call), closed=kind == "call_finished")
@@ -170,7 +174,7 @@ def _ended(kind: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]
         return {"outcome": "in doubt"}
     if kind == "call_resolved":
         happened = {True: "happened", False: "did not happen", None: "was not decided"}[body["happened"]]
-        return {"outcome": f"in doubt; {body['by'] or 'somebody'} said that it {happened}"}
+        return {"outcome": f"{_DECIDED}{body['by'] or 'somebody'} said that it {happened}"}
     failed = body["kind"] == "failure"
     return {
         "outcome": f"failed: {body['class']}" if failed else body["kind"],
