@@ -7,7 +7,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Protocol, Self
 
-from statemachine.errors import StateMachineError
+from statemachine.errors import NotDelivered, StateMachineError
 
 EVERY = 1.0
 """Seconds between two looks."""
@@ -28,7 +28,8 @@ class Job(Protocol):
 class Background:
     """Does jobs in a thread of their own for as long as its context lasts; the runs never wait for them.
 
-    Each job looks once before the context is entered, where what it raises is raised, and once when it is left.
+    Each job looks once before the context is entered and once when it is left, where what it raises is raised; but what
+    does not arrive somewhere else stops no run.
 
     Args:
         jobs: What to do.
@@ -47,7 +48,7 @@ class Background:
     def __enter__(self) -> Self:
         try:
             for job in self._jobs:
-                job.look()
+                self._look(job)
         except BaseException:
             self._close()
             raise
@@ -59,15 +60,24 @@ class Background:
         while not self._over.wait(self._every):
             for job in self._jobs:
                 try:
-                    job.look()
-                    self._said.pop(job, None)
+                    self._look(job)
                 except StateMachineError as error:
-                    if self._said.get(job) != str(error):
-                        self._said[job] = str(error)
-                        self._failed(str(error))
+                    self._tell(job, error)
                 except Exception as error:  # a mistake of ours: it is raised where somebody sees it
                     self._unexpected = error
                     return
+
+    def _look(self, job: Job, *, last: bool = False) -> None:
+        try:
+            job.look(last=last)
+            self._said.pop(job, None)
+        except NotDelivered as error:
+            self._tell(job, error)
+
+    def _tell(self, job: Job, error: StateMachineError) -> None:
+        if self._said.get(job) != str(error):
+            self._said[job] = str(error)
+            self._failed(str(error))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -79,7 +89,7 @@ class Background:
             if self._unexpected is not None:
                 raise self._unexpected
             for job in self._jobs:
-                job.look(last=True)
+                self._look(job, last=True)
         finally:
             self._close()
 

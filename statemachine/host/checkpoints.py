@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from statemachine.approvals.policy import read_policy
-from statemachine.errors import StoreUnusable
+from statemachine.errors import NotDelivered
 from statemachine.host.anchoring import Anchored, add_anchor, read_anchors
 from statemachine.store import Cursor, ReadOnlyStore, Store
 
@@ -76,7 +76,8 @@ class Checkpoints:
 
         Raises:
             InvalidAnchor: The file is of another store, is damaged, or speaks of runs that are other ones now.
-            StoreUnusable: The disk or the command refused; it is tried again at the next look.
+            StoreUnusable: The disk refused; it is tried again at the next look.
+            NotDelivered: The command refused, likewise.
         """
         if not self._cursor.mine():
             return
@@ -112,15 +113,15 @@ class Checkpoints:
                 self._command, input=text, capture_output=True, timeout=_PATIENCE, check=False
             )
         except OSError as error:
-            raise StoreUnusable(f"the checkpoint was not handed on: {name}: {error.strerror}") from error
+            raise NotDelivered(f"the checkpoint was not handed on: {name}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise StoreUnusable(
+            raise NotDelivered(
                 f"the checkpoint was not handed on: {name} took more than {_PATIENCE:.0f} s"
             ) from error
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             why = f": {said[-1]}" if said else ""
-            raise StoreUnusable(f"the checkpoint was not handed on: {name} ended with {done.returncode}{why}")
+            raise NotDelivered(f"the checkpoint was not handed on: {name} ended with {done.returncode}{why}")
         self._cursor.move(size)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statemachine.errors import InvalidInput, StoreUnusable, disk_refused
+from statemachine.errors import InvalidInput, NotDelivered, disk_refused
 from statemachine.host.exporting import ENDING, Calls, Told
 from statemachine.host.pinned import VERSION_OF
 from statemachine.journal.tracing import span_id, trace_id
@@ -148,7 +148,8 @@ class ComplianceLogs:
         """Hand on what is new.
 
         Raises:
-            StoreUnusable: The store refused, or the records did not arrive; they are handed on again.
+            NotDelivered: The records did not arrive; they are handed on again.
+            StoreUnusable: The store refused.
         """
         if not self._cursor.mine():
             return
@@ -160,7 +161,7 @@ class ComplianceLogs:
             for call in calls:
                 self._emit(call)
             if calls and not self._flush():
-                raise StoreUnusable("log records did not arrive; they are sent again: is the collector up?")
+                raise NotDelivered("log records did not arrive; they are sent again: is the collector up?")
             self._cursor.move(place)
 
     def _emit(self, call: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from statemachine.approvals.keys import load_key, make_key
 from statemachine.approvals.policy import read_policy
-from statemachine.errors import InvalidAnchor, StoreUnusable
+from statemachine.errors import InvalidAnchor, NotDelivered
 from statemachine.host import verifier
 from statemachine.host.anchoring import read_anchors
 from statemachine.host.auditing import audit_rest, audit_runs
@@ -149,10 +149,10 @@ def test_a_command_gets_each_checkpoint_at_least_once(
     write(store, define(), 20)
     dead.touch()
     writer = begin(command=command)
-    with pytest.raises(StoreUnusable, match="ended with 1: the line is dead"):
+    with pytest.raises(NotDelivered, match="ended with 1: the line is dead"):
         writer.look()
     write(store, define(), 10, "b" * 12)
-    with pytest.raises(StoreUnusable):
+    with pytest.raises(NotDelivered):
         writer.look(last=True)
     dead.unlink()
     writer.look()
