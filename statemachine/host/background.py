@@ -16,6 +16,10 @@ EVERY = 1.0
 class Job(Protocol):
     """Something that is done beside the runs."""
 
+    def open(self) -> bool:
+        """Make sure that it can be done; return whether it is this process that does it."""
+        ...
+
     def look(self, *, last: bool = False) -> None:
         """Do what has become due; at the last look all that is left. Raises StateMachineError when it cannot."""
         ...
@@ -28,8 +32,8 @@ class Job(Protocol):
 class Background:
     """Does jobs in a thread of their own for as long as its context lasts; the runs never wait for them.
 
-    Each job looks once before the context is entered and once when it is left, where what it raises is raised; but what
-    does not arrive somewhere else stops no run.
+    Each job is opened before the context is entered, and looks once more when it is left: what it raises then is raised.
+    But what does not arrive somewhere else is only told of.
 
     Args:
         jobs: What to do.
@@ -48,7 +52,7 @@ class Background:
     def __enter__(self) -> Self:
         try:
             for job in self._jobs:
-                self._look(job)
+                job.open()
         except BaseException:
             self._close()
             raise

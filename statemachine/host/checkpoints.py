@@ -71,20 +71,32 @@ class Checkpoints:
         self._place = Path(store.name).absolute()
         self._anchored: Anchored | None = None
 
-    def look(self, *, last: bool = False) -> None:
-        """Make a checkpoint if it is time for one; at the last look if anything has happened since the last one.
+    def open(self) -> bool:
+        """Return whether this process is the one who makes them; the file has been read then.
 
         Raises:
-            InvalidAnchor: The file is of another store, is damaged, or speaks of runs that are other ones now.
-            StoreUnusable: The disk refused; it is tried again at the next look.
-            NotDelivered: The command refused, likewise.
+            InvalidAnchor: The file is damaged.
+            InvalidInput: It is of another store.
         """
         if not self._cursor.mine():
-            return
+            return False
         if self._anchored is None:
             policy = read_policy(self._policy)
             there = self._file.exists()
             self._anchored = read_anchors(self._file, policy, torn=True) if there else Anchored()
+        return True
+
+    def look(self, *, last: bool = False) -> None:
+        """Make a checkpoint if it is time for one; at the last look if anything has happened since the last one.
+
+        Raises:
+            InvalidAnchor: The file is damaged, or speaks of runs that are other ones now.
+            StoreUnusable: The disk refused; it is tried again at the next look.
+            NotDelivered: The command refused, likewise.
+        """
+        if not self.open():
+            return
+        assert self._anchored is not None
         new = self._store.last_row() - self._anchored.records
         waited = self._now() - self._anchored.at
         if new and (last or new >= self._often.records or waited >= self._often.seconds):

@@ -58,18 +58,24 @@ class ComplianceFile:
         self._follower = follower(store)
         self._mended = False
 
-    def look(self, *, last: bool = False) -> None:
-        """Append what is new.
+    def open(self) -> bool:
+        """Return whether this process is the one who writes; the file is one then.
 
         Raises:
             InvalidInput: The file is another store's, or holds other lines.
             StoreUnusable: The store or the disk refused.
         """
         if not self._cursor.mine():
-            return
+            return False
         if not self._mended:
             self._cursor.move(max(self._cursor.place or 0, self._mend()))
             self._mended = True
+        return True
+
+    def look(self, *, last: bool = False) -> None:
+        """Append what is new; raises as :meth:`open`."""
+        if not self.open():
+            return
         assert self._cursor.place is not None
         for place, told in self._follower.since(self._cursor.place):
             lines = [json.dumps(call, ensure_ascii=False) + "\n" for call in _new(told)]
@@ -144,6 +150,19 @@ class ComplianceLogs:
         self._cursor = Cursor(place, store.identity())
         self._follower = follower(store)
 
+    def open(self) -> bool:
+        """Return whether this process is the one who tells; it begins with what happens from now on.
+
+        Raises:
+            InvalidInput: The file of the place is another store's.
+            StoreUnusable: It cannot be used.
+        """
+        if not self._cursor.mine():
+            return False
+        if self._cursor.place is None:
+            self._cursor.move(self._store.last_row())
+        return True
+
     def look(self, *, last: bool = False) -> None:
         """Hand on what is new.
 
@@ -151,10 +170,8 @@ class ComplianceLogs:
             NotDelivered: The records did not arrive; they are handed on again.
             StoreUnusable: The store refused.
         """
-        if not self._cursor.mine():
+        if not self.open():
             return
-        if self._cursor.place is None:
-            self._cursor.move(self._store.last_row())
         assert self._cursor.place is not None
         for place, told in self._follower.since(self._cursor.place):
             calls = _new(told)
