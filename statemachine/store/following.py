@@ -46,15 +46,18 @@ class Follower(Generic[T]):
     ) -> None:
         self._store, self._kinds, self._begin, self._whole = store, kinds, begin, whole
         self._folds: dict[str, Fold[T]] = {}
+        self._place = 0  # up to which they are
 
     def since(self, place: int) -> Iterator[tuple[int, list[T]]]:
         """Yield what there is to tell of the records after a place, a page at a time, each with the place after it."""
+        if place != self._place:
+            self._folds.clear()  # what was told was in vain, and is told again
         last = self._store.last_row()
         while place < last:
             until = min(place + _PAGE, last)
             news = self._store.news(place, until, self._kinds, "")
             told = [self._add(one.run, one.seq, one.at, one.kind, one.body) for one in news]
-            place = until
+            place = self._place = until
             yield place, [one for one in told if one is not None]
 
     def _add(self, run: str, seq: int, at: float, kind: str, body: str) -> T | None:

@@ -103,7 +103,7 @@ def test_a_run_is_told_of_in_all_three_ways(
     assert {span.parent_span_id for span in collector.spans if span is not root} <= known
     assert attributes(root)["gen_ai.agent.version"] == "1"
     failed = spans["execute_tool break"]
-    assert attributes(failed)["error.type"] == "fatal"
+    assert attributes(failed)["error.type"] == "unknown"
     assert (failed.status.code, spans["execute_tool hello"].status.code) == (2, 0)
     assert failed.parent_span_id == spans["again"].span_id
 
