@@ -139,7 +139,6 @@ def _telemetry(store: Store, stack: ExitStack) -> Iterator[Job]:
         stack.callback(logged.close)
         yield ComplianceLogs(store, logged.provider, logged.flush, place.with_name(f"{place.name}.logs"))
     if "metrics" in told:
-        provider = otel.metering(told["metrics"])
-        meters = Meters(store, provider, place.with_name(f"{place.name}.metrics"))
-        stack.callback(provider.shutdown)
-        yield meters
+        metered = otel.metering(told["metrics"])
+        stack.callback(metered.close)
+        yield Meters(store, metered.provider, metered.flush, place.with_name(f"{place.name}.metrics"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from statemachine.errors import NotDelivered
 from statemachine.monitor.durations import Durations
 from statemachine.monitor.families import BOUNDS, Family, families
 from statemachine.monitor.measures import Measures
@@ -29,11 +30,12 @@ class Meters:
     Args:
         store: The store.
         provider: Where the instruments are made.
+        flush: Collects and sends; returns whether it arrived.
         place: A file that is locked while this process is the one.
     """
 
-    def __init__(self, store: Store, provider: MeterProvider, place: Path) -> None:
-        self._store = store
+    def __init__(self, store: Store, provider: MeterProvider, flush: Callable[[], bool], place: Path) -> None:
+        self._store, self._flush = store, flush
         self._cursor = Cursor(place, store.identity())
         self._monitor: Monitor | None = None
         self._seen: dict[str, Family] = {}
@@ -65,8 +67,15 @@ class Meters:
         return self._monitor is not None
 
     def look(self, *, last: bool = False) -> None:
-        """Go on measuring if who did has ended; the SDK asks for what was measured."""
-        self.open()
+        """Go on measuring if who did has ended; the SDK asks for what was measured, and at the last look gets it.
+
+        Raises:
+            NotDelivered: It did not arrive.
+        """
+        if self.open() and last:
+            self._looked = float("-inf")
+            if not self._flush():
+                raise NotDelivered("the last measures did not arrive: is the collector up?")
 
     def _took(self, name: str, labels: tuple[str, ...], seconds: float) -> None:
         self._histograms[name].record(seconds, dict(zip(self._labels[name], labels, strict=True)))

@@ -85,6 +85,15 @@ class Logging:
     close: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """Where measures are made, and sent every ``OTEL_METRIC_EXPORT_INTERVAL``; as :class:`Tracing`."""
+
+    provider: MeterProvider
+    flush: Callable[[], bool]
+    close: Callable[[], None]
+
+
 def tracing(names: Sequence[str]) -> Tracing:
     """Set up tracing with these exporters.
 
@@ -179,14 +188,22 @@ def logging(names: Sequence[str]) -> Logging:
     return Logging(provider, flush, lambda: _shut(sending))
 
 
-def metering(names: Sequence[str]) -> MeterProvider:
-    """Set up metrics with these exporters, which are sent every ``OTEL_METRIC_EXPORT_INTERVAL``; raises as tracing."""
+def metering(names: Sequence[str]) -> Metering:
+    """Set up metrics with these exporters; raises as :func:`tracing`."""
     resource = _resource()
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
     readers = [PeriodicExportingMetricReader(_made("metrics", name)) for name in names]
-    return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+    provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+
+    def flush() -> bool:
+        try:
+            return provider.force_flush()
+        except Exception:  # the SDK raises no other one for what was not sent in time
+            return False
+
+    return Metering(provider, flush, provider.shutdown)
 
 
 def _resource() -> Resource:
