@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from statemachine.approvals.decision import Decision
+from statemachine.approvals.keys import public_text, verifies
 from statemachine.host.pinned import pinned
 from statemachine.host.view import restore
 from statemachine.journal import decode, verify
 from statemachine.journal.replay import Written, replay
 from statemachine.store import Store
-from tests.faults.world import BY_NAME, UNDOES, Line, World
+from tests.faults.world import BY_NAME, UNDOES, Line, World, approver_key
 
 
 class Acknowledged(NamedTuple):
@@ -63,10 +65,16 @@ def violations(
         effects[line.key].append(line)
     found = [f"effect {key} is of no run" for key in effects if key.partition(":")[0] not in _ids(store)]
     found += _acknowledgements(noted)
+    kept = {f"{run}:{r.seq}" for run in _ids(store) for r in store.records(run, kind="approval_requested")}
+    found += [
+        f"people were told of request {request}, which is not kept" for request in world.requests() - kept
+    ]
     for run in _ids(store):
         mine = {key: lines for key, lines in effects.items() if key.partition(":")[0] == run}
         told = [note for note in noted if note.run == run]
-        found += [f"{run}: {what}" for what in _of_run(store, run, mine, told, settled)]
+        found += [
+            f"{run}: {what}" for what in _of_run(store, run, mine, told, world.requests(), settled=settled)
+        ]
     return found
 
 
@@ -88,7 +96,13 @@ def _acknowledgements(noted: list[Acknowledged]) -> Iterator[str]:
 
 
 def _of_run(
-    store: Store, run: str, effects: dict[str, list[Line]], noted: list[Acknowledged], settled: bool
+    store: Store,
+    run: str,
+    effects: dict[str, list[Line]],
+    noted: list[Acknowledged],
+    requests: set[str],
+    *,
+    settled: bool,
 ) -> Iterator[str]:
     stored = store.load(run)
     records = list(store.records(run))
@@ -109,6 +123,7 @@ def _of_run(
     yield from _effects(written, effects)
     yield from _counters(written)
     yield from _undone(written)
+    yield from _approved(written, requests)
     if settled and stored.finished is None and not (stored.waiting or "").startswith("a decision on call"):
         yield f"it neither ended nor waits for a person: {stored.status} in {stored.state}"
 
@@ -159,6 +174,23 @@ def _undone(written: list[Written]) -> Iterator[str]:
             standing.discard(undoes.get(key, ""))
         elif kind == "rolled_back" and "failed" not in body and standing:
             yield f"record {seq}: rolled back, and {', '.join(sorted(standing))} stands"
+
+
+def _approved(written: list[Written], told: set[str]) -> Iterator[str]:
+    """What is irreversible is intended once for each request, after a yes to that request; no answer counts unasked."""
+    open_: set[str] = set()
+    for seq, _, kind, body in written:
+        if kind == "approval_decided" and body["request"] not in told:
+            yield f"record {seq}: request {body['request']} is decided and nobody was told of it"
+        if kind == "approval_decided" and body["result"] == "granted":
+            decision = Decision.from_data(body["decision"])
+            if not verifies(public_text(approver_key()), decision.signature, decision.message()):
+                yield f"record {seq}: the yes to {body['request']} is not signed by who may say so"
+            open_.add(body["request"])
+        elif kind == "call_intended" and BY_NAME[body["tool"]].irreversible and body["attempt"] == 1:
+            if body.get("approval") not in open_:
+                yield f"record {seq}: {body['tool']} is intended without a yes of its own"
+            open_.discard(body.get("approval", ""))
 
 
 def _denied(key: str, written: list[Written]) -> bool:

@@ -28,13 +28,13 @@ MUST_FIRE = {
     "clock": {
         f"{way} {name}"
         for way in ("back", "forward")
-        for name in ("in back-off", "after slow", "after a lease is taken")
+        for name in ("in back-off", "after slow", "after leases are taken")
     },
     "time": {"clock back in back-off", "clock forward in back-off"},
     "simulation": {
         *("fails", "refused", "broken", "late", "hangs", "acted", "unsent", "probe fails", "cancel", "crash"),
         *("clock back", "clock forward", "second process", "LeaseLost", "StoreUnusable"),
-        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "acquire")),
+        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "claim")),
     },
 }
 
