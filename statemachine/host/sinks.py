@@ -6,13 +6,14 @@ line of a key and attempt is what holds. The journals are the buffer: what could
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from statemachine.errors import InvalidInput, NotDelivered, disk_refused
 from statemachine.host.exporting import ENDING, Calls, Told
@@ -27,7 +28,7 @@ _KINDS = (*VERSION_OF, "transition", "approval_requested", "approval_decided", "
 _TAIL = 1 << 20
 """Bytes at the end of a file in which its last line is looked for."""
 
-_BEGINS = b'{"run": "'
+_BEGINS = b'{"run":"'
 """What each line begins with."""
 
 
@@ -78,10 +79,10 @@ class ComplianceFile:
             return
         assert self._cursor.place is not None
         for place, told in self._follower.since(self._cursor.place):
-            lines = [json.dumps(call, ensure_ascii=False) + "\n" for call in _new(told)]
+            lines = [orjson.dumps(call, option=orjson.OPT_APPEND_NEWLINE) for call in _new(told)]
             if lines:
                 self._mended = False  # unless this is written as a whole
-                _append(self._file, "".join(lines).encode())
+                _append(self._file, b"".join(lines))
                 self._mended = True
             self._cursor.move(place)
 
@@ -106,7 +107,7 @@ class ComplianceFile:
         if not lines and not begin:
             return 0
         try:
-            last = json.loads(lines[-1])
+            last = orjson.loads(lines[-1])
             place = self._store.place_of(last["run"], last["as_of"])
         except (ValueError, LookupError, TypeError):
             place = None

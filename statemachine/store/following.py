@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+import orjson
+
 from statemachine.journal import decode
 from statemachine.store.store import Store
 
@@ -75,8 +77,11 @@ class Follower(Generic[T]):
         return told
 
     def _decoded(self, kind: str, body: str) -> Any:
-        needed = kind in self._whole or body.startswith('{"$blob"')
-        return decode(body, self._store.blob if needed else _nothing)
+        if kind in self._whole or body.startswith('{"$blob"'):
+            return decode(body, self._store.blob)
+        if '"$blob"' in body:
+            return decode(body, _nothing)
+        return orjson.loads(body)
 
 
 def _nothing(digest: str) -> bytes:
