@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from statemachine.approvals.decision import Decision
 from statemachine.approvals.keys import public_text, verifies
-from statemachine.host.pinned import pinned
+from statemachine.host.pinned import first_digest, pinned
 from statemachine.host.view import restore
 from statemachine.journal import decode, verify
 from statemachine.journal.replay import Written, replay
@@ -63,23 +64,19 @@ def violations(
     noted, effects = list(noted), defaultdict[str, list[Line]](list)
     for line in world.lines():
         effects[line.key].append(line)
-    found = [f"effect {key} is of no run" for key in effects if key.partition(":")[0] not in _ids(store)]
+    runs = [run.id for run in store.runs()]
+    found = [f"effect {key} is of no run" for key in effects if key.partition(":")[0] not in runs]
     found += _acknowledgements(noted)
-    kept = {f"{run}:{r.seq}" for run in _ids(store) for r in store.records(run, kind="approval_requested")}
+    kept = {f"{run}:{r.seq}" for run in runs for r in store.records(run, kind="approval_requested")}
     found += [
         f"people were told of request {request}, which is not kept" for request in world.requests() - kept
     ]
-    for run in _ids(store):
+    requests = world.requests()
+    for run in runs:
         mine = {key: lines for key, lines in effects.items() if key.partition(":")[0] == run}
         told = [note for note in noted if note.run == run]
-        found += [
-            f"{run}: {what}" for what in _of_run(store, run, mine, told, world.requests(), settled=settled)
-        ]
+        found += [f"{run}: {what}" for what in _of_run(store, run, mine, told, requests, settled=settled)]
     return found
-
-
-def _ids(store: Store) -> list[str]:
-    return [run.id for run in store.runs()]
 
 
 def _acknowledgements(noted: list[Acknowledged]) -> Iterator[str]:
@@ -106,7 +103,8 @@ def _of_run(
 ) -> Iterator[str]:
     stored = store.load(run)
     records = list(store.records(run))
-    if (bad := verify(records, stored.machine)) is not None:
+    first = first_digest(store, run)
+    if (bad := verify(records, first)) is not None:
         yield f"the hash chain breaks at record {bad.seq}"
     if (stored.seq, stored.head) != (len(records), records[-1].hash):
         yield "the run is not where its journal ends"
@@ -115,7 +113,7 @@ def _of_run(
             yield f"record {note.seq} was acknowledged and is lost"
     written: list[Written] = [(r.seq, r.at, r.kind, _body(decode(r.body, store.blob))) for r in records]
     # A machine is read back from what the store holds of it, so this also finds one that was swapped.
-    conforms = replay(pinned(store, stored.machine), run, written)
+    conforms = replay(pinned(store, first), run, written, partial(pinned, store))
     if conforms.deviation is not None:
         yield f"no path of its machine: record {conforms.deviation.seq}: {conforms.deviation.why}"
     elif conforms.snapshot != restore(store, stored):

@@ -19,6 +19,7 @@ ENOUGH = {
     "processes": (15, 100),
     "time": (35, 180),
     "clock": (10, 60),
+    "races": (140, 12_000),
     "simulation": (1000, 100_000),
 }
 """Points that must have been struck: in CI, and in the long run."""
