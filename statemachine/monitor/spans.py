@@ -41,8 +41,14 @@ _HAPPENED = {
     "approval_requested": "tool",
     "approval_decided": "result",
     "call_in_doubt": "asks",
+    "call_resolved": "",
+    "call_held": "",
+    "approval_held": "",
+    "amended": "",
+    "context_changed": "",
+    "rolled_back": "",
 }
-"""Kinds that become events of a step's span, each with the one part of its body that is told."""
+"""Kinds that become events of a step's span, each with the one part of its body that is told, if any is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +135,8 @@ class Spans:
                     error = "" if status == "succeeded" else status
                     yield replace(self._root, end=at, attributes=about, error=error)
                     self._root = None  # undone later, its spans are told, but not itself once more
-        if kind in _HAPPENED or kind in KINDS[-9:-1]:
-            self._happened.append((at, kind, str(body.get(_HAPPENED.get(kind, ""), ""))))
+        if kind in _HAPPENED:
+            self._happened.append((at, kind, str(body.get(_HAPPENED[kind], ""))))
 
     def _begun(self, at: float, body: Mapping[str, Any]) -> Span:
         about = {
