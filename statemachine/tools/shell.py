@@ -47,8 +47,8 @@ async def call_shell(
 ) -> Outcome:
     """Run a command in the machine's folder and return its checked outcome.
 
-    The command finds its key in ``STATEMACHINE_KEY``, and its secrets under their names. Its whole process group ends with it, with its
-    timeout, and with the call.
+    The command finds its key in ``STATEMACHINE_KEY``, and its secrets under their names. Its whole process group
+    ends with it, with its timeout, and with the call.
     """
     values: dict[str, str] = {}
     for name, parameter in signature.input.items():
