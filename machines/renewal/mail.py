@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 from contextlib import closing, suppress
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -13,7 +14,9 @@ _PATIENCE = 10.0
 """Seconds to wait for each of the server's answers."""
 
 
-def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -> Reply[str | None]:
+def send(
+    smtp: str, sender: str, to: str, subject: str, text: str, password: str, call: Call
+) -> Reply[str | None]:
     """Send the mail, unless the server refuses it, and return its ``Message-ID``.
 
     Until the message itself is on its way, whatever goes wrong means that it was not sent. From then on only the
@@ -23,14 +26,15 @@ def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -
     Raises:
         SMTPResponseException: The server refused it, for now (4yz) or for good (5yz).
         SMTPRecipientsRefused: The same, of the address.
-        ToolFailure: The server is not there (``transient``), or has gone before it answered (``in_doubt``).
+        ToolFailure: The server is not there (``transient``), has gone before it answered (``in_doubt``), or wants the
+            password on a line that others can read (``permission``).
     """
     host, _, port = smtp.rpartition(":")
     message = _written(sender, to, subject, text, call.key)
     on_its_way = False
     try:
         with closing(smtplib.SMTP(host, int(port), timeout=_PATIENCE)) as server:
-            server.ehlo_or_helo_if_needed()
+            _introduce(server, host, sender, password)
             code, answer = server.mail(sender)
             if code != 250:
                 raise smtplib.SMTPSenderRefused(code, answer, sender)
@@ -54,6 +58,20 @@ def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -
             ) from error
         raise ToolFailure("transient", f"{smtp} does not answer; nothing was sent: {error}") from error
     return Reply(str(message["Message-ID"]), cost={"mails": 1})
+
+
+def _introduce(server: smtplib.SMTP, host: str, sender: str, password: str) -> None:
+    """Say who we are, encrypted if the server can, and log in if it asks for that."""
+    server.ehlo_or_helo_if_needed()
+    private = host in ("localhost", "127.0.0.1", "::1")
+    if server.has_extn("starttls"):
+        server.starttls(context=ssl.create_default_context())
+        server.ehlo()
+        private = True
+    if server.has_extn("auth"):
+        if not private:
+            raise ToolFailure("permission", f"{host} wants the password on a line that others can read")
+        server.login(sender, password)
 
 
 def _written(sender: str, to: str, subject: str, text: str, key: str) -> EmailMessage:

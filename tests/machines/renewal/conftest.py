@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from statemachine.approvals.decision import signed
 from statemachine.approvals.keys import load_key, make_key
@@ -23,6 +23,7 @@ from statemachine.host.view import RunView, path_of
 from statemachine.machine.references import Folder
 
 FOLDER = Path(__file__).parents[3] / "machines" / "renewal"
+PASSWORD = "canary-7d1f0c"
 VENDOR = "Northwind Paper"
 PEOPLE = {"ann": "legal", "bob": "sales", "eve": "board", "joe": "board", "lea": "legal"}
 Act = Callable[[Runtime], Awaitable[Any]]
@@ -34,13 +35,28 @@ class Mailbox:
     Attributes:
         mails: Text of each mail that it took.
         answers: What it answers to the next addresses instead of taking them.
+        password: What it asks for; empty when it asks for none.
         dies: Whether it goes without a word once it has taken the next mail.
     """
 
     def __init__(self) -> None:
         self.mails: list[str] = []
         self.answers: list[str] = []
+        self.password = ""
         self.dies = False
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Say what the server can; it asks for a password only if it has one."""
+        session.host_name = hostname
+        return [line for line in responses if self.password or "AUTH" not in line]
+
+    def know(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+    ) -> AuthResult:
+        """Take the password, or refuse it."""
+        return AuthResult(success=data.password == self.password.encode(), handled=False)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -178,12 +194,15 @@ def mailbox() -> Mailbox:
 
 
 @pytest.fixture
-def office(tmp_path: Path, mailbox: Mailbox) -> Iterator[Office]:
+def office(tmp_path: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     """An office with its mail server running."""
+    monkeypatch.setenv("SMTP_PASSWORD", PASSWORD)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Controller(mailbox, hostname="127.0.0.1", port=port)
+    server = Controller(
+        mailbox, hostname="127.0.0.1", port=port, authenticator=mailbox.know, auth_require_tls=False
+    )
     server.start()
     yield Office(tmp_path, f"127.0.0.1:{port}", mailbox)
     server.stop()

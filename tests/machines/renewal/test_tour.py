@@ -40,6 +40,10 @@ class Folder:
 
     def type(self, command: str) -> str:
         """Return what a command prints; one that ends in ``&`` goes on behind the others."""
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self._place[name] = value
+            return ""
         command = command.replace(PORT, self._port)
         if "renewal.yaml" in command:  # the server is another one than the machine's default
             command += f" -i smtp=localhost:{self._port}"
@@ -103,8 +107,8 @@ def masked(text: str) -> str:
     run = RUN.search(text)
     text = re.sub(rf"\b{run[1][:4]}", "RUN", text) if run else text
     text = re.sub(r"ed25519:[\w+/=]+", "KEY", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\b\d{10}\.\d+|(?<=_seconds\": )[\d.]+", "TIME", text)
     text = re.sub(r"\b(RUN)?[0-9a-f]{8,64}\b", "ID", text)
-    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d{10}\.\d+|(?<=_seconds\": )[\d.]+", "TIME", text)
     text = re.sub(r"\b\d+h\d+m\b|\b\d+m\d+s\b|\b\d+(\.\d+)?m?s\b", "TIME", text)
     text = re.sub(r"[\d,]+ records/s|\('127.0.0.1', \d+\)", "RATE", text)
     return re.sub(r"[ \n]+", " ", text)

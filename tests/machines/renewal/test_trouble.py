@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from statemachine.host.view import RunView
-from tests.machines.renewal.conftest import FOLDER, VENDOR, Office
+from tests.machines.renewal.conftest import FOLDER, PASSWORD, VENDOR, Office
 from tests.machines.renewal.test_renewal import AFTER, BACK, BEFORE
 
 
@@ -57,6 +57,25 @@ def test_a_right_that_is_missing_is_a_persons_to_give(office: Office) -> None:
     view = office.act(lambda runtime: runtime.send(office.run, "fixed", {"note": "we may relay"}, by="sue"))
     assert (view.waiting, office.path()[-2:]) == ("approval of mail.send", ["validate", "notify"])
     assert (office.decide("bob").outcome, len(office.mailbox.mails)) == ("succeeded", 1)
+
+
+def test_the_password_is_a_reference_and_nowhere_else(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not set, wrong, then right: the first two are a person's to mend, and no file of the store has ever held it."""
+    office.mailbox.password = PASSWORD
+    monkeypatch.delenv("SMTP_PASSWORD")
+    assert agreed(office).state == "blocked"
+    monkeypatch.setenv("SMTP_PASSWORD", "some-other-one")
+    office.act(lambda runtime: runtime.send(office.run, "fixed", {}, by="sue"))
+    assert office.decide("bob").state == "blocked"
+    assert "535" in office.act(lambda runtime: runtime.resume(office.run)).reason
+    monkeypatch.setenv("SMTP_PASSWORD", PASSWORD)
+    office.act(lambda runtime: runtime.send(office.run, "fixed", {}, by="sue"))
+    assert (office.decide("bob").outcome, len(office.mailbox.mails)) == ("succeeded", 1)
+    for secret in (PASSWORD, "some-other-one"):
+        for file in office.folder.glob("runs.db*"):
+            assert file.is_dir() or secret.encode() not in file.read_bytes()
 
 
 def test_a_right_that_nobody_gives_is_waited_for_for_a_day(office: Office) -> None:
@@ -128,9 +147,11 @@ def update(crm: Path, vendor: str, version: int, ends: str, price: int, call: Ca
     "mail.py": """
 _send = send
 
-def send(smtp: str, sender: str, to: str, subject: str, text: str, call: Call) -> Reply[str | None]:
+def send(
+    smtp: str, sender: str, to: str, subject: str, text: str, password: str, call: Call
+) -> Reply[str | None]:
     BEFORE
-    _send(smtp, sender, to, subject, text, call)
+    _send(smtp, sender, to, subject, text, password, call)
     AFTER
 """,
 }
