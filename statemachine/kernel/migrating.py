@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -81,6 +81,10 @@ class _Mover:
             watched={name: seen for name, seen in watched.items() if name in new.states},
             code=code,
         )
+        if isinstance(before.pending, PendingCall) and before.pending.granted is not None:
+            after = after._replace(
+                pending=replace(before.pending, granted=None)
+            )  # it was for the old version
         if isinstance(before.pending, PendingApproval):
             # What was approved of the old version is not approved of the new one, whatever that calls there.
             after = after._replace(pending=Immediate(INTEND), status="running")

@@ -12,6 +12,7 @@ from statemachine.errors import InvalidMachine
 from statemachine.journal.replay import replay
 from statemachine.kernel import DECIDED, EDIT, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
 from statemachine.kernel.asking import digest_of
+from statemachine.kernel.migrating import move
 from statemachine.machine.definition import Definition
 from tests.kernel.driving import GOOD, Run, define
 from tests.kernel.strategies import runs
@@ -369,3 +370,19 @@ def test_a_digest_is_salted_by_the_run() -> None:
     """Who knows it alone, from a decision or from compliance, cannot try out inputs."""
     given = {"sick": True}
     assert len({digest_of(given, ""), digest_of(given, "0f" * 16), digest_of(given, "f0" * 16)}) == 3
+
+
+def test_a_yes_to_the_old_version_does_not_outlast_a_migration_during_the_read() -> None:
+    """The new version asks anew, although the input is the same."""
+    refresh = {"wire": {"retry": {"stale_data": {"max": 1, "refresh": "look"}}}}
+    run = Run(define(STALE, tools=refresh, limits={"otherwise": "fail"}))
+    run.finish({**GOOD, "size": 3})
+    run.now += 3600
+    decide(run)
+    assert run.call.granted is not None
+    new = define(STALE, tools=refresh, limits={"otherwise": "fail"}, version="2")
+    moved = move(run.definition, new, run.last.snapshot, run.now, "ann").step
+    assert moved is not None
+    run.definition, run.last = new, moved
+    run.finish({**GOOD, "size": 3})
+    assert asked(run).input == {"n": 3}
