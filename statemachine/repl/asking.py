@@ -13,7 +13,7 @@ from statemachine.machine.references import suggest
 from statemachine.repl import render
 from statemachine.repl.looking import leaving, offers, why_not
 from statemachine.repl.moving import number, standing
-from statemachine.repl.path import folded, visits
+from statemachine.repl.path import path
 from statemachine.repl.session import Answer, Session
 
 
@@ -21,7 +21,7 @@ async def where(session: Session, rest: str) -> Answer:
     """Tell the path."""
     debugger = session.debugger
     snapshot = debugger.snapshot
-    stretches = list(folded(visits(debugger.runtime.store, debugger.run, snapshot.seq)))
+    stretches = list(path(debugger.runtime.store, debugger.run, snapshot.seq))
     most = number(rest, 30)
     text = render.path(stretches[-most:], debugger.definition, snapshot.started)
     if snapshot.parent:

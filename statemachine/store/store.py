@@ -404,13 +404,13 @@ class Store(AbstractContextManager["Store"]):
             )
         ]
 
-    def bodies(self, run: str, kind: str, until: int | None = None) -> list[tuple[int, float, str]]:
+    def bodies(self, run: str, kind: str, until: int | None = None) -> Sequence[tuple[int, float, str]]:
         """Return sequence number, time and body of a run's records of one kind, in order."""
         query = select(records.c.seq, records.c.at, records.c.body)
         query = query.where(records.c.run == run, records.c.kind == kind)
         if until is not None:
             query = query.where(records.c.seq <= until)
-        return [(seq, at, body) for seq, at, body in self._rows(query.order_by(records.c.seq))]
+        return self._rows(query.order_by(records.c.seq))
 
     def inbox(self, run: str) -> list[Posted]:
         """Return the events that a run has not dealt with, oldest first."""

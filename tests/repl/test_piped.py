@@ -14,7 +14,7 @@ import pytest
 from statemachine.approvals.keys import default_folder, make_key
 from statemachine.repl.completion import candidates
 from statemachine.repl.debugger import Debugger
-from statemachine.repl.path import Visit, folded
+from statemachine.repl.path import loops
 from statemachine.repl.session import Session
 from statemachine.repl.verbs import VERBS
 from statemachine.store import Store
@@ -213,9 +213,8 @@ def unwrite(world: Path, key: str) -> int:
 def test_loops_are_summarised() -> None:
     """A path reads as its loops, and the rest state by state."""
     states = ["a"] + ["plan", "act", "plan", "act", "fix"] * 3 + ["b", "b", "c"]
-    path = [Visit(n, n, float(n), state, "done", None, "") for n, state in enumerate(states, start=1)]
-    told = [(stretch.states, stretch.times) for stretch in folded(path)]
-    assert told == [(("a",), 1), (("plan", "act", "plan", "act", "fix"), 3), (("b",), 2), (("c",), 1)]
+    told = [(states[at : at + period], times) for at, period, times in loops(states)]
+    assert told == [(["a"], 1), (["plan", "act", "plan", "act", "fix"], 3), (["b"], 2), (["c"], 1)]
 
 
 @pytest.mark.parametrize("name", ["Debugger"])
