@@ -9,7 +9,7 @@ from typing import Any, Literal
 from statemachine.errors import EventRefused, InvalidInput, LeaseLost, UnknownEvent
 from statemachine.host.driver import Driver
 from statemachine.host.forking import fork_run
-from statemachine.host.given import checked_payload, refusal, refuse_if_doubtful
+from statemachine.host.given import absolute, checked_payload, refusal, refuse_amendment, refuse_if_doubtful
 from statemachine.host.pinned import pinned
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView
@@ -24,18 +24,19 @@ from statemachine.kernel import (
     step,
     waiting_for,
 )
-from statemachine.machine.definition import UNDO, event_names
+from statemachine.kernel.inputs import checked_amendment
+from statemachine.machine.definition import AMENDED, UNDO, event_names
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import suggest
-from statemachine.repl.opened import Stop, Why
-from statemachine.repl.recorded import Recorded
+from statemachine.repl.inspected import Stop, Why
+from statemachine.repl.opened import Opened
 
 _COUNTS = 86400.0
 """Seconds for which a decision counts."""
 
 
-class Debugger(Recorded):
+class Debugger(Opened):
     """Steps a run: a new one, a stored one, or one that has ended. An async context manager.
 
     The run is driven by the same host and kernel as any other; between two steps it is held before its call, with
@@ -189,6 +190,19 @@ class Debugger(Recorded):
         if not made.entries:
             raise EventRefused(refusal(definition, driver.snapshot.state, event, made.receipt))
         return await self._take(made)
+
+    async def amend(self, **values: Any) -> Step:
+        """Change what the operator gave, and take the machine's transition for ``amended``.
+
+        Raises:
+            InvalidInput: A value does not fit, or is not the operator's to give.
+            EventRefused: Nothing would change, the state takes no amendment, or this is the past.
+        """
+        driver, definition = self._present(), self.definition
+        given = checked_amendment(definition, absolute(definition, values))
+        raised = Event(AMENDED, given, by=self.by, hold=True)
+        refuse_amendment(definition, driver.snapshot, raised, driver.now())
+        return await self._take(step(definition, driver.snapshot, raised, driver.now()))
 
     async def fail(self, failure: str, message: str = "") -> Step:
         """Let the call that is about to be made fail so, without making it; the journal says that it is pretended.

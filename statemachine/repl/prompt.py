@@ -104,7 +104,7 @@ async def talk(
         captured = Captured(_above(console)) if terminal else None
         with captured.taken() if captured else nullcontext():
             lines = _terminal(session, out) if terminal else _piped(console)
-            console.write(_greeting(debugger))
+            console.write(render.greeting(debugger))
             while True:
                 try:
                     line = await lines(render.prompt(debugger))
@@ -128,21 +128,6 @@ async def _say(console: Console, session: Session, line: str) -> bool:
         return False
     console.answer(line, verb, answer)
     return answer.leave
-
-
-def _greeting(debugger: Debugger) -> str:
-    declared, snapshot = debugger.definition.declaration, debugger.snapshot
-    lines = [f"run {debugger.run}: {declared.machine} {declared.version}; `help` lists the verbs"]
-    if debugger.driven_by:
-        lines.append(f"driven by {debugger.driven_by}: it can only be looked at, or forked")
-    if snapshot.parent:
-        lines.append(f"forked off {snapshot.parent}")
-    if snapshot.finished:
-        lines.append(
-            f"{snapshot.status} in {snapshot.state}" + (f": {snapshot.because}" if snapshot.because else "")
-        )
-    lines.append(render.coming(debugger))
-    return "\n".join(line for line in lines if line)
 
 
 def _piped(console: Console) -> Line:

@@ -8,10 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from statemachine.host.wording import effect_of
-from statemachine.kernel import Candidate, Immediate, PendingApproval, PendingCall, Receipt, Step, waiting_for
+from statemachine.kernel import (
+    Candidate,
+    Immediate,
+    PendingApproval,
+    PendingCall,
+    Receipt,
+    Snapshot,
+    Step,
+    waiting_for,
+)
 from statemachine.machine.definition import Definition
 from statemachine.repl.debugger import Debugger
-from statemachine.repl.opened import Stop
+from statemachine.repl.inspected import Stop
 from statemachine.repl.path import Stretch
 
 _WIDTH = 100
@@ -21,6 +30,25 @@ def shown(value: Any, most: int = _WIDTH) -> str:
     """Return a value as JSON on one line, cut off where it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def greeting(debugger: Debugger) -> str:
+    """Return which run was opened, how it stands, and what it is about to do."""
+    declared, snapshot = debugger.definition.declaration, debugger.snapshot
+    lines = [f"run {debugger.run}: {declared.machine} {declared.version}; `help` lists the verbs"]
+    if debugger.driven_by:
+        lines.append(f"driven by {debugger.driven_by}: it can only be looked at, or forked")
+    if snapshot.parent:
+        lines.append(f"forked off {snapshot.parent}")
+    if snapshot.finished:
+        lines.append(ended(snapshot))
+    lines.append(coming(debugger))
+    return "\n".join(line for line in lines if line)
+
+
+def ended(snapshot: Snapshot) -> str:
+    """Return how a run ended, and why if that is known."""
+    return f"{snapshot.status} in {snapshot.state}" + (f": {snapshot.because}" if snapshot.because else "")
 
 
 def prompt(debugger: Debugger) -> str:
@@ -80,8 +108,7 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
     snapshot = debugger.snapshot
     told = {
         "breakpoint": f"breakpoint {stopped.what}",
-        "ended": f"{snapshot.status} in {snapshot.state}"
-        + (f": {snapshot.because}" if snapshot.because else ""),
+        "ended": ended(snapshot),
         "waits": f"waits for {stopped.what or 'time'}",
         "interrupted": "stopped at a safe point",
         "present": "this is the present",

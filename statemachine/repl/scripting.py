@@ -46,7 +46,8 @@ async def help_(session: Session, rest: str) -> Answer:
         lines.append("an empty line repeats; `help VERB` has an example; any name may be shortened")
         return Answer("\n".join(lines), {v.name: v.help for v in session.verbs})
     verb = session.verb(rest)
-    short = f" (or `{verb.short}`)" if verb.short else ""
+    forms = [f"`{form}`" for form in (verb.short, *verb.also) if form]
+    short = f" (or {', '.join(forms)})" if forms else ""
     text = f"{verb.name} {verb.usage}".rstrip() + f"{short}\n  {verb.help}\n  Example: {verb.example}"
     return Answer(text, {"verb": verb.name, "usage": verb.usage, "help": verb.help, "example": verb.example})
 
