@@ -64,9 +64,7 @@ def _talk(
 ) -> NoReturn:
     from statemachine.repl.prompt import talk
 
-    out = stdout()
-    refused = asyncio.run(talk(begin, db, out, create=create, as_json=as_json))
-    raise typer.Exit(2 if refused and not out.isatty() else 0)
+    raise typer.Exit(asyncio.run(talk(begin, db, stdout(), create=create, as_json=as_json)))
 
 
 def _is_file(what: str) -> bool:

@@ -86,7 +86,7 @@ async def show(session: Session, rest: str) -> Answer:
     value = debugger.value(rest)
     if isinstance(value, Mapping | list):
         return Answer(json.dumps(value, ensure_ascii=False, indent=2, default=dict), value)
-    return Answer(render.shown(value), value)
+    return Answer(render.known(value), value)
 
 
 async def display(session: Session, rest: str) -> Answer:

@@ -185,6 +185,8 @@ class Debugger(Opened):
                     "what time and calls raise cannot be fired"
                 )
             given = checked_payload(definition, event, payload or {})
+        elif payload:
+            raise InvalidInput("`cancelled` carries nothing")
         raised = Event(event, given, by=self.by, hold=True)
         made = step(definition, driver.snapshot, raised, driver.now())
         if not made.entries:

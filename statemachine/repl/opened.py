@@ -14,7 +14,7 @@ from statemachine.errors import EventRefused, RunOwned
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.given import absolute, definition_of
 from statemachine.host.history import History
-from statemachine.host.owner import is_dead, user
+from statemachine.host.owner import is_dead, spoken, user
 from statemachine.host.pinned import pinned
 from statemachine.host.runtime import LEASE, Runtime, new_run
 from statemachine.host.view import RunView, restore
@@ -138,8 +138,9 @@ class Opened(Inspected):
             try:
                 self._acquire()
             except RunOwned:
-                until = datetime.fromtimestamp(stored.lease_until or self.now).astimezone()
-                self.driven_by = f"{stored.owner} until {until:%H:%M:%S}"
+                held = store.load(self.run)  # it may have been taken since it was read
+                until = datetime.fromtimestamp(held.lease_until or self.now).astimezone()
+                self.driven_by = f"{spoken(held.owner or '')} until {until:%H:%M:%S}"
             else:
                 await self._look_ahead()
         return self.view()
@@ -204,7 +205,8 @@ class Opened(Inspected):
         if self._driver is None:
             if self.driven_by:
                 raise RunOwned(
-                    f"run {self.run} is driven by {self.driven_by}; it can only be looked at, or forked"
+                    f"run {self.run} is driven by {self.driven_by}; it can only be looked at, or forked; "
+                    f"`open {self.run}` tries again"
                 )
             raise EventRefused(
                 f"run {self.run} has ended; `back` looks at how, `fork` goes on from an earlier record"

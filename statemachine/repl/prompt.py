@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,8 @@ from statemachine.repl import render
 from statemachine.repl.capture import Captured
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.session import Answer, Session
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Line = Callable[[str], Awaitable[str]]
 """Gives the next line, shown a prompt; raises EOFError when there is no more."""
@@ -94,7 +97,7 @@ async def talk(
         clock: What tells the time.
 
     Returns:
-        How many lines could not be done.
+        The exit code: 0, 2 if a line of a script could not be done, 128 and its number after a signal.
     """
     console = Console(out, as_json)
     async with Debugger(db, clock=clock, observer=console.observe, create=create) as debugger:
@@ -102,22 +105,25 @@ async def talk(
         session = Session(debugger, sees=console.write)
         terminal = sys.stdin.isatty() and out.isatty() and not as_json
         captured = Captured(_above(console)) if terminal else None
+        ended: list[int] = []
         with captured.taken() if captured else nullcontext():
             lines = _terminal(session, out) if terminal else _piped(console)
             console.write(render.greeting(debugger))
-            while True:
+            leave = False
+            while not (leave or ended):
                 try:
                     line = await lines(render.prompt(debugger))
                 except EOFError:
                     break
-                with _interrupting(debugger):
+                with _interrupting(debugger, console, ended):
                     leave = await _say(console, session, line)
                 if captured:
                     await captured.catch_up()
-                if leave:
-                    return console.refused
-            console.write((await session.say("quit"))[1].text)
-    return console.refused
+            if not leave:
+                console.write((await session.say("quit"))[1].text)
+    if ended:
+        return 128 + ended[0]
+    return 2 if console.refused and not terminal else 0
 
 
 async def _say(console: Console, session: Session, line: str) -> bool:
@@ -131,8 +137,22 @@ async def _say(console: Console, session: Session, line: str) -> bool:
 
 
 def _piped(console: Console) -> Line:
+    loop, said = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        # Of its own, so that nothing waits for it at the end: it may stand in a read for ever.
+        with (
+            os.fdopen(os.dup(0), encoding="utf-8", errors="replace") as given,
+            suppress(RuntimeError),  # the loop may be closed by then
+        ):
+            for line in given:
+                loop.call_soon_threadsafe(said.put_nowait, line)
+            loop.call_soon_threadsafe(said.put_nowait, "")
+
+    threading.Thread(target=read, daemon=True).start()
+
     async def lines(prompt: str) -> str:
-        line: str = await asyncio.to_thread(sys.stdin.readline)
+        line = await said.get()
         if not line:
             raise EOFError
         # With the prompt, what was said stands where it was said.
@@ -204,20 +224,26 @@ def _above(console: Console) -> Callable[[str], None]:
 
 
 @contextmanager
-def _interrupting(debugger: Debugger) -> Iterator[None]:
-    """Let Ctrl-C stop the run at the next safe point; a second one leaves at once."""
+def _interrupting(debugger: Debugger, console: Console, ended: list[int]) -> Iterator[None]:
+    """Let Ctrl-C stop the run at the next safe point, and a signal to end leave there; a second one leaves at once."""
     loop, pressed = asyncio.get_running_loop(), False
 
-    def stop() -> None:
+    def stop(number: int) -> None:
         nonlocal pressed
         if pressed:
             raise KeyboardInterrupt
         pressed = True
         debugger.interrupt()
+        if number != signal.SIGINT:
+            ended.append(number)
+        if number != signal.SIGHUP:  # then nobody sees it
+            console.write("stopping at the next safe point; once more to leave at once")
 
-    loop.add_signal_handler(signal.SIGINT, stop)
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop, number)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
         debugger.runtime.stopping.clear()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from statemachine.errors import InvalidExpression
 from statemachine.host.wording import effect_of
 from statemachine.kernel import (
     Candidate,
@@ -30,6 +31,11 @@ def shown(value: Any, most: int = _WIDTH) -> str:
     """Return a value as JSON on one line, cut off where it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def known(value: Any) -> str:
+    """Return the value of an expression; what nobody knows yet is said so."""
+    return "not known" if value is None else shown(value)
 
 
 def greeting(debugger: Debugger) -> str:
@@ -77,7 +83,10 @@ def _pending(debugger: Debugger) -> list[str]:
     if isinstance(pending, PendingApproval):
         return [f"{pending.tool} waits for approval"]
     if isinstance(pending, PendingCall):
-        return [f"{pending.tool} {'in doubt' if pending.phase in ('doubt', 'probe') else pending.phase}"]
+        phase = {"sent": "under way", "probe": "in doubt", "doubt": "in doubt"}.get(
+            pending.phase, pending.phase
+        )
+        return [f"{pending.tool} {phase}"]
     waits = waiting_for(debugger.definition, snapshot)
     return [f"waits for {waits}"] if waits and not isinstance(pending, Immediate) else []
 
@@ -122,10 +131,8 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
 
 def displayed(debugger: Debugger, text: str) -> str:
     """Return the value of an expression that is shown after each stop; what is not known yet is said so."""
-    from statemachine.errors import InvalidExpression
-
     try:
-        return shown(debugger.value(text))
+        return known(debugger.value(text))
     except InvalidExpression:
         return "not known"
 

@@ -24,8 +24,10 @@ async def run_file(session: Session, rest: str) -> Answer:
     path = Path(words(wanted(rest, "source FILE"))[0]).expanduser()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no text") from None
     texts, data = [], []
     for line in lines:
         if line.strip() and not line.startswith("#"):
