@@ -28,7 +28,7 @@ _AWAY = 1.0
 """Seconds for which a clock is wrong: longer than every wait of the world's machine."""
 
 _LEASE = 1.5
-_TAKEN = "after a lease is taken"
+_TAKEN = "after leases are taken"
 
 
 def _library() -> Path | None:

@@ -22,12 +22,11 @@ from threading import Lock
 from typing import Any, Literal
 
 from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
-from statemachine.host import runtime
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
 from statemachine.host.worker import Worker
 from statemachine.kernel import PendingCall
-from statemachine.store import Commit, NewRun, Store
+from statemachine.store import Change, Commit, NewRun, Release, Store
 from tests.faults import world as worlds
 from tests.faults.invariants import acknowledged, violations
 from tests.faults.world import EFFECTS, World, machine
@@ -111,12 +110,14 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
             last = step.records[-1]
             write(store, "commit", step.run, step.epoch, last.seq, last.hash)
 
-    def committing(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
-        what = "a run is created" if any(isinstance(one, NewRun) for one in commits) else "a commit"
+    def committing(self: Store, changes: Sequence[Change]) -> Any:
+        what = "a run is created" if any(isinstance(one, NewRun) for one in changes) else "a commit"
+        if all(isinstance(one, Release) for one in changes):
+            what = "a run is given back"
         world.reached(f"before {what}")
-        verdicts = commit(self, commits)
-        for one, refused in zip(commits, verdicts, strict=True):
-            if refused is None:
+        verdicts = commit(self, changes)
+        for one, refused in zip(changes, verdicts, strict=True):
+            if refused is None and not isinstance(one, Release):
                 note(self, one.first if isinstance(one, NewRun) else one)
         world.reached(f"after {what}")
         return verdicts
@@ -165,7 +166,6 @@ def obey(order: Order) -> None:
     while order.wait and not (order.folder / "go").exists():
         time.sleep(0.005)
     world = worlds.enter(World(order.folder))
-    runtime.LEASE = order.lease
     world.time = lambda: time.time() + order.skew
     world.reached = Points(order).reached
     try:
@@ -192,7 +192,7 @@ def wrong(world: World, code: int, *right: int) -> list[str]:
 
 
 async def _start(world: World, order: Order) -> None:
-    async with Runtime(world.db, clock=world) as host:
+    async with Runtime(world.db, clock=world, lease=order.lease) as host:
         starts = [host.start(world.machine, {"laps": order.laps}) for _ in range(order.runs)]
         for result in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
@@ -202,7 +202,7 @@ async def _start(world: World, order: Order) -> None:
 
 
 async def _resume(world: World, order: Order) -> None:
-    async with Runtime(world.db, create=False, clock=world) as host:
+    async with Runtime(world.db, create=False, clock=world, lease=order.lease) as host:
         await _resume_all(host)
         await _decide_all(host, world)
 
@@ -216,7 +216,7 @@ async def _resume_all(host: Runtime) -> None:
 async def _work(world: World, order: Order) -> None:
     """Start runs, then be a worker until every run has ended or waits for a person."""
     await _start(world, order)
-    async with Runtime(world.db, clock=world) as host:
+    async with Runtime(world.db, clock=world, lease=order.lease) as host:
         async for result in Worker(host, poll=0.1, until_idle=True).work():
             if isinstance(result, tuple):
                 raise result[1]

@@ -39,7 +39,7 @@ _CHUNK = 25
 _PATIENCE = 20
 """Seconds of the processor that a seed may take; it needs a tenth of one."""
 
-_WRITING = ("commit", "acquire", "renew", "release", "post")
+_WRITING = ("commit", "acquire", "claim", "renew", "post")
 
 
 class Crash(BaseException):
@@ -245,8 +245,11 @@ class Simulation:
             runs = [host.start(_loaded(machine()), laps) for _ in range(start)]
             for result in await asyncio.gather(*runs, return_exceptions=True):
                 self._expected(result)
-            async for outcome in host.resume_all():
-                self._expected(outcome[1] if isinstance(outcome, tuple) else None)
+            try:
+                async for outcome in host.resume_all():
+                    self._expected(outcome[1] if isinstance(outcome, tuple) else None)
+            except StoreUnusable as refused:
+                self._expected(refused)
             await self._someone(host)
 
     def _expected(self, result: object) -> None:

@@ -28,7 +28,7 @@ MUST_FIRE = {
     "clock": {
         f"{way} {name}"
         for way in ("back", "forward")
-        for name in ("in back-off", "after slow", "after a lease is taken")
+        for name in ("in back-off", "after slow", "after leases are taken")
     },
     "time": {"clock back in back-off", "clock forward in back-off"},
     "simulation": {

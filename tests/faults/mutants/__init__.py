@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from sqlalchemy import update
+from sqlalchemy import true, update
 
 from statemachine.errors import LeaseLost, StoreUnusable
 from statemachine.host import runtime
 from statemachine.host.driver import Driver
+from statemachine.host.leasing import Leases
 from statemachine.host.runtime import Runtime
 from statemachine.journal import record
 from statemachine.kernel import FINISH, RESOLVE, Event, PendingCall, Snapshot, Step, calls
@@ -25,7 +26,7 @@ from statemachine.kernel.enter import enter
 from statemachine.machine.load import load
 from statemachine.machine.model import Tool
 from statemachine.machine.outcome import Failure
-from statemachine.store import Commit, NewRun, Store, database, writer
+from statemachine.store import Change, Commit, Store, database, queries, store, writer
 from statemachine.store.schema import runs
 from tests.faults import world as worlds
 
@@ -77,10 +78,9 @@ def _intent_after(_take: Any) -> Any:
 
 
 def _commit_unawaited(_commit: Any) -> Any:
-    async def commit(self: Runtime, step: Commit | NewRun) -> None:
-        if (
-            isinstance(step, NewRun) or step.consumed
-        ):  # else a driver would find the same message in its inbox for ever
+    async def commit(self: Runtime, step: Change) -> None:
+        # Else a driver would find the same message in its inbox for ever.
+        if not isinstance(step, Commit) or step.consumed:
             await _commit(self, step)
             return
         task = asyncio.create_task(delayed(self, step))
@@ -101,20 +101,8 @@ def _any_epoch(_refusal: Any) -> Any:
     return lambda commit, held: _refusal(commit, held and {**held, "epoch": commit.epoch})
 
 
-def _lease_ignored(acquire: Any) -> Any:
-    return lambda self, run, owner, now, seconds, dead: acquire(
-        self, run, owner, now, seconds, lambda _: True
-    )
-
-
-def _same_epoch(acquire: Any) -> Any:
-    def taken(self: Store, run: str, *arguments: Any) -> int:
-        epoch = int(acquire(self, run, *arguments)) - 1
-        with self._write() as connection:
-            connection.execute(update(runs).where(runs.c.id == run).values(epoch=epoch))
-        return epoch
-
-    return taken
+def _same_epoch(leased: Any) -> Any:
+    return lambda owner, until: leased(owner, until).values(epoch=runs.c.epoch)
 
 
 def _new_key(send: Any) -> Any:
@@ -179,16 +167,16 @@ def _forgets(field: str, empty: Any) -> Callable[[Any], Any]:
 
 
 def _snapshot_later(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+    def committed(self: Store, commits: Sequence[Change]) -> Any:
         kept = [
-            step if isinstance(step, NewRun) else replace(step, snapshot=self.load(step.run).snapshot)
+            replace(step, snapshot=self.load(step.run).snapshot) if isinstance(step, Commit) else step
             for step in commits
         ]
         verdicts = commit(self, kept)
         worlds.current.reached("between records and snapshot")
         with self._write() as connection:
             for step, refused in zip(commits, verdicts, strict=True):
-                if refused is None and not isinstance(step, NewRun):
+                if refused is None and isinstance(step, Commit):
                     connection.execute(
                         update(runs).where(runs.c.id == step.run).values(snapshot=step.snapshot)
                     )
@@ -198,7 +186,7 @@ def _snapshot_later(commit: Any) -> Any:
 
 
 def _swallowed(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+    def committed(self: Store, commits: Sequence[Change]) -> Any:
         try:
             return commit(self, commits)
         except StoreUnusable:
@@ -263,11 +251,13 @@ MUTANTS: dict[str, Mutant] = {
     "epoch-not-checked": Mutant(
         "a late writer may store what fits", writer, "_refusal", _any_epoch, (_FENCED,)
     ),
-    "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, (_FENCED,)),
-    "epoch-not-raised": Mutant("who takes over has the same epoch", Store, "acquire", _same_epoch),
+    "lease-ignored": Mutant(
+        "a lease that lasts is taken", queries, "free", lambda _: lambda *_: true(), (_FENCED,)
+    ),
+    "epoch-not-raised": Mutant("who takes over has the same epoch", store, "leased", _same_epoch),
     "lease-not-held": Mutant(
         "calls are made on a lease that has run out",
-        Runtime,
+        Leases,
         "hold",
         lambda _: lambda *_: None,
         (Check("stop", ("after a commit", 1)),),
