@@ -102,7 +102,11 @@ class Debugger(Opened):
                     hit = self.breakpoints.before(self.definition, driver.snapshot, made.call.tool, self.now)
                     if hit or at_calls or self.runtime.stopping.is_set():
                         return self._stop("breakpoint" if hit else "call", str(hit or made.call.tool), steps)
-                shown, self._next, steps = None, None, steps + 1
+                # As the host does: an outcome is never left lying, any other call waits.
+                if made.call is not None and event.name != FINISH and (held := driver.stop_of(made.call)):
+                    return self._stop("waits", f"a stop to be lifted: {held}", steps)
+                # What was shown counts until the run has changed: a stop that is lifted only wakes it.
+                shown, self._next, steps = None if made.entries else shown, None, steps + 1
                 await driver.take(made, handled)
                 self._saw(made)
                 hit = self.breakpoints.after(self.definition, made)

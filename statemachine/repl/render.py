@@ -118,7 +118,7 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
     told = {
         "breakpoint": f"breakpoint {stopped.what}",
         "ended": ended(snapshot),
-        "waits": f"waits for {stopped.what or 'time'}",
+        "waits": f"waits for {stopped.what or 'time'}{_hint(debugger)}",
         "interrupted": "stopped at a safe point",
         "present": "this is the present",
         "start": "there is nothing before this",
@@ -127,6 +127,18 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
     for number, text in enumerate(debugger.displays, start=1):
         lines.append(f"{number}: {text} = {displayed(debugger, text)}")
     return "\n".join(line for line in lines if line)
+
+
+def _hint(debugger: Debugger) -> str:
+    """Return which verbs give a run what it waits for."""
+    match debugger.snapshot.pending:
+        case PendingApproval():
+            return "; `approve NAME` or `deny NAME` decides"
+        case PendingCall(phase="doubt"):
+            return "; `resolve happened`, `resolve not-happened` or `resolve undo` decides"
+        case None if debugger.about is None:
+            return "; `events` tells what can be fired"
+    return ""
 
 
 def displayed(debugger: Debugger, text: str) -> str:
