@@ -115,7 +115,7 @@ async def talk(
                     line = await lines(render.prompt(debugger))
                 except EOFError:
                     break
-                with _interrupting(debugger, console, ended):
+                with _interrupting(debugger, console, ended, terminal):
                     leave = await _say(console, session, line)
                 if captured:
                     await captured.catch_up()
@@ -224,26 +224,35 @@ def _above(console: Console) -> Callable[[str], None]:
 
 
 @contextmanager
-def _interrupting(debugger: Debugger, console: Console, ended: list[int]) -> Iterator[None]:
-    """Let Ctrl-C stop the run at the next safe point, and a signal to end leave there; a second one leaves at once."""
-    loop, pressed = asyncio.get_running_loop(), False
+def _interrupting(debugger: Debugger, console: Console, ended: list[int], terminal: bool) -> Iterator[None]:
+    """Let a signal stop the run at the next safe point; a second one leaves at once.
 
-    def stop(number: int) -> None:
+    The session is over then, unless it was Ctrl-C in a terminal.
+    """
+    loop, pressed, over = asyncio.get_running_loop(), False, False
+
+    def stop(hung_up: bool) -> None:
+        if over:
+            return
+        debugger.interrupt()
+        if not hung_up:  # then nobody sees it
+            console.write("stopping at the next safe point; once more to leave at once")
+
+    def pressing(number: int, frame: object) -> None:
         nonlocal pressed
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        debugger.interrupt()
-        if number != signal.SIGINT:
+        if number != signal.SIGINT or not terminal:
             ended.append(number)
-        if number != signal.SIGHUP:  # then nobody sees it
-            console.write("stopping at the next safe point; once more to leave at once")
+        loop.call_soon_threadsafe(stop, number == signal.SIGHUP)
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
+    # Not by the loop, which forgets a signal if its handler is taken away before the next turn.
+    before = {number: signal.signal(number, pressing) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        over = True
         debugger.runtime.stopping.clear()

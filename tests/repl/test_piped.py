@@ -101,7 +101,8 @@ def test_a_signal_ends_a_script_at_once(folder: Path, database: Path, number: in
     print("step", file=child.stdin, flush=True)
     assert json.loads(child.stdout.readline())["ok"]
     child.send_signal(number)
-    assert child.wait(20) == (130 if number == signal.SIGINT else -number)
+    # Between two lines a signal that is to end it does so as ever: the run is held.
+    assert child.wait(60) in ({130} if number == signal.SIGINT else {-number, 128 + number})
     child.stdin.close()
     child.stdout.close()
 
@@ -121,7 +122,7 @@ def test_a_signal_to_end_waits_for_a_write(folder: Path, database: Path) -> None
     while not world(folder):
         time.sleep(0.02)
     child.send_signal(signal.SIGTERM)
-    told, _ = child.communicate(timeout=20)
+    told, _ = child.communicate(timeout=60)
     assert child.returncode == 128 + signal.SIGTERM
     assert "stopping at the next safe point" in told
     assert "act --done--> validate\nstopped at a safe point" in told
