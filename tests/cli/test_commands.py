@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,24 @@ def test_cancel_and_what_cannot_be_done_any_more(program: Program, hello: Path) 
     assert "cancelled" in program("cancel", run, expect=2).err
     assert "no call" in program("resolve", run, "--happened", expect=2).err
     assert program("resume", run, "--json", expect=1).data["status"] == "cancelled"
+
+
+def test_a_shell_completes_ids_of_runs(program: Program, hello: Path, tmp_path: Path) -> None:
+    """Of the store that the line names; where none can be read, none, and nothing is made."""
+    run = program("run", hello, "-i", "name=x", "--json").data["run"]
+    script = Path(sys.executable).with_name("statemachine")  # completion goes by the name of the program
+
+    def completed(*words: str) -> str:
+        asked = {"COMP_WORDS": " ".join(["statemachine", *words]), "COMP_CWORD": str(len(words))}
+        env = {**os.environ, "_STATEMACHINE_COMPLETE": "complete_bash", **asked}
+        done = subprocess.run([script], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert completed("explain", run[:4]) == run
+    assert completed("resume", "--db", ".statemachine/runs.db", run[:4]) == run
+    assert completed("explain", "--db", "other.db", run[:4]) == ""
+    assert completed("explain", "no") == ""
+    assert not (tmp_path / "other.db").exists()
 
 
 def test_a_failed_run_exits_with_1(program: Program, hello: Path) -> None:
