@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -136,14 +137,10 @@ class Notifier(Part):
 
     @property
     def name(self) -> str:
-        """The way, as the journal names it."""
-        return (
-            f"shell {self.shell[0]}"
-            if self.shell
-            else f"file {self.file}"
-            if self.file
-            else f"{self.webhook}"
-        )
+        """The way, as the journal names it: of an address its host, for the rest of one is often a secret."""
+        if self.shell:
+            return f"shell {self.shell[0]}"
+        return f"file {self.file}" if self.file else f"webhook {urlsplit(self.webhook or '').hostname}"
 
 
 class Policy(Part):

@@ -204,13 +204,13 @@ class Driver:
             posted = self._deliverable()
             if posted is not None:
                 return posted
-            now = self.now()
+            now, pending = self.now(), self.snapshot.pending
+            if isinstance(pending, PendingApproval) and not pending.announced:
+                # Before its time is looked at: what expired while nobody drove the run is told of all the same.
+                return await self.services.desk.announce(pending), ()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
                 return self._timed(timed[1], now), ()
-            pending = self.snapshot.pending
-            if isinstance(pending, PendingApproval) and not pending.announced:
-                return await self.services.desk.announce(pending), ()
             if isinstance(pending, PendingCall) and self.call is None:
                 if pending.phase == "sent":
                     return Event(RECOVER, key=pending.key), ()

@@ -15,12 +15,22 @@ from unittest.mock import patch
 from sqlalchemy import true, update
 
 from statemachine.errors import LeaseLost, StoreUnusable
-from statemachine.host import runtime
+from statemachine.host import approving, runtime
 from statemachine.host.driver import Driver
 from statemachine.host.leasing import Leases
 from statemachine.host.runtime import Runtime
 from statemachine.journal import record
-from statemachine.kernel import FINISH, RESOLVE, Event, PendingCall, Snapshot, Step, calls
+from statemachine.kernel import (
+    ANNOUNCED,
+    FINISH,
+    RESOLVE,
+    Event,
+    PendingApproval,
+    PendingCall,
+    Snapshot,
+    Step,
+    calls,
+)
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import enter
 from statemachine.machine.load import load
@@ -235,6 +245,23 @@ def _unchained(canonical: Any) -> Any:
     return lambda run, seq, at, kind, body, prev: canonical(run, seq, at, kind, body, "0" * 64)
 
 
+def _told_first(take: Any) -> Any:
+    async def taken(self: Driver, made: Step, handled: tuple[int, ...] = ()) -> None:
+        asked = [body for kind, body in made.entries if kind == "approval_requested"]
+        for way in self.services.desk.policy.notify if asked else ():
+            await approving._tell(way, asked[0])
+        await take(self, made, handled)
+
+    return taken
+
+
+def _told_nobody(_announce: Any) -> Any:
+    async def announce(self: approving.Desk, pending: PendingApproval) -> Event:
+        return Event(ANNOUNCED, {"request": pending.request, "told": ["everybody"]})
+
+    return announce
+
+
 _POWER, _SIMULATED, _KILLED = Check("power"), Check("simulation"), Check("kill")
 _FENCED = Check("stop", ("before a commit", 1))
 """Stopped before it stores its second step: for another it is too early, or that one has gone on, or just taken over."""
@@ -318,6 +345,20 @@ MUTANTS: dict[str, Mutant] = {
         "pinned",
         lambda _: lambda store, digest: load(worlds.current.machine),
         (Check("kill", ("before look", 1)),),
+    ),
+    "unasked": Mutant(
+        "what is irreversible asks nobody", Tool, "irreversible", lambda _: property(lambda _: False)
+    ),
+    "forged-yes": Mutant("a yes with any signature counts", approving, "why_void", lambda _: lambda *_: ""),
+    "told-first": Mutant(
+        "people are told of a request that is not stored yet",
+        Driver,
+        "take",
+        _told_first,
+        (Check("kill", ("after people are told", 1)),),
+    ),
+    "told-nobody": Mutant(
+        "nobody is told, and that is not noticed", approving.Desk, "announce", _told_nobody
     ),
     "unchained": Mutant("records are not chained", record, "canonical", _unchained),
 }
