@@ -149,7 +149,8 @@ async def calls(session: Session, rest: str) -> Answer:
     """Tell the calls that were made up to where the debugger is."""
     made, tools = session.debugger.calls(), session.debugger.definition.declaration.tools
     lines = [
-        f"{c.seq:>5}  {c.tool}  {effect_of(tools[c.tool])}  {c.ended or 'open'}"
+        # A tool of an older version of the machine may be gone.
+        f"{c.seq:>5}  {c.tool}  {effect_of(tools[c.tool]) if c.tool in tools else c.effect}  {c.ended or 'open'}"
         + (f", {c.attempts} tries" if c.attempts > 1 else "")
         for c in made[-number(rest, 30) :]
     ]

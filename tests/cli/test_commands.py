@@ -139,8 +139,7 @@ def test_a_mistake_is_told_in_json_as_well(program: Program, hello: Path) -> Non
 
 def test_an_unknown_and_an_ambiguous_run_are_told_apart(program: Program, hello: Path) -> None:
     """A prefix that several runs share names them."""
-    for _ in range(17):  # more runs than first digits: two share one
-        program("run", hello, "-i", "name=a", expect=0)
+    program("run", hello, "-i", "name=a", "--times", 17, expect=0)  # more than first digits: two share one
     assert "there is no run" in program("status", "zzzz", expect=2).err
     ids = [r["id"] for r in program("runs", "--json").data]
     shared = next(i[0] for i in ids if sum(j[0] == i[0] for j in ids) > 1)
