@@ -184,6 +184,10 @@ class StoreUnusable(StateMachineError):
     """The store cannot be opened, read or written, or is newer than this code."""
 
 
+class NotDelivered(StateMachineError):
+    """What is told to others outside did not arrive there; the store has it, and it is told later."""
+
+
 class DiskFailed(StoreUnusable):
     """The disk is full or fails: nothing of the step was stored, and the run goes on where it was when it works."""
 

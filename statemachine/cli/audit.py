@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,21 @@ AnchorFile = Annotated[
         help="What `audit anchor` wrote, kept where whoever can write the store cannot.", metavar="FILE"
     ),
 ]
+
+
+class Readers(StrEnum):
+    """For whom calls are told."""
+
+    compliance = "compliance"
+    technical = "technical"
+
+
+class Form(StrEnum):
+    """What calls are written as."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    cloudevents = "cloudevents"
 
 
 @audit.command()
@@ -115,7 +131,7 @@ def add_anchor(
     stdout()
     private = load_key(key or default_folder() / f"{name}.key") if name else None
     with _store(db) as store:
-        made = add(store, file, _policy(store, policy), time.time(), name, private)
+        made, _ = add(store, file, _policy(store, policy), time.time(), name, private)
     if as_json:
         say_json(made)
         return
@@ -129,9 +145,11 @@ def add_anchor(
 def export(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of runs; without any, all of them.")] = None,
     stream: Annotated[
-        str, typer.Option(help="compliance: without payload; technical: with input, output and errors.")
-    ] = "compliance",
-    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+        Readers, typer.Option(help="compliance: without payload; technical: with input, output and errors.")
+    ] = Readers.compliance,
+    form: Annotated[
+        Form, typer.Option("--format", help="One JSON object a line, a table, or one CloudEvent 1.0 a line.")
+    ] = Form.jsonl,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
@@ -145,18 +163,22 @@ def export(
     import csv
 
     from statemachine.cli.terminal import say_json_line
-    from statemachine.host.exporting import FIELDS, as_cells, export_calls
+    from statemachine.host.exporting import FIELDS, as_cells, as_event, export_calls
 
-    if stream not in FIELDS or form not in ("jsonl", "csv") or (as_json and form == "csv"):
-        raise typer.BadParameter("--stream is compliance or technical, --format is jsonl or csv")
-    chosen: Stream = "compliance" if stream == "compliance" else "technical"
-    out = csv.writer(stdout())
-    if form == "csv":
-        out.writerow(FIELDS[chosen])
+    if as_json and form is Form.csv:
+        raise typer.BadParameter("--json goes with --format jsonl or cloudevents")
+    chosen: Stream = stream.value
+    table = csv.writer(stdout())
+    if form is Form.csv:
+        table.writerow(FIELDS[chosen])
     with _store(db) as store:
+        here = store.identity()
         for run in [store.find(one) for one in ids] if ids else [run for run, _, _ in store.heads()]:
             for call in export_calls(store, run, chosen):
-                out.writerow(as_cells(call)) if form == "csv" else say_json_line(call)
+                if form is Form.csv:
+                    table.writerow(as_cells(call))
+                else:
+                    say_json_line(as_event(call, chosen, here) if form is Form.cloudevents else call)
 
 
 @audit.command()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from statemachine.cli.beside import beside
 from statemachine.cli.declare import File
 from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
@@ -246,7 +247,8 @@ def drive(
         with progress(quiet=as_json) as observer:
             async with Runtime(db, observer=observer, create=create, follow=follow, policy=policy) as runtime:
                 stop_on_signals(runtime, stopped)
-                view = await work(runtime)
+                with beside(runtime):
+                    view = await work(runtime)
                 done = view.finished is not None and succeeded(runtime, view)
                 return view, path_of(runtime.store, view.run), done
 
@@ -270,16 +272,17 @@ def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
         results = []
         async with Runtime(db, create=False, follow=follow) as runtime:
             stop_on_signals(runtime, stopped)
-            async for result in runtime.resume_all():
-                if isinstance(result, RunView):
-                    results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
-                    if not as_json:
-                        _tell(result)
-                else:
-                    run, error = result
-                    results.append({"run": run, "error": type(error).__name__, "message": str(error)})
-                    if not as_json:
-                        print(f"{run}: {error}", file=sys.stderr)
+            with beside(runtime):
+                async for result in runtime.resume_all():
+                    if isinstance(result, RunView):
+                        results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
+                        if not as_json:
+                            _tell(result)
+                    else:
+                        run, error = result
+                        results.append({"run": run, "error": type(error).__name__, "message": str(error)})
+                        if not as_json:
+                            print(f"{run}: {error}", file=sys.stderr)
         return results
 
     results = asyncio.run(work())

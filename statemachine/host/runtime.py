@@ -123,7 +123,7 @@ class Runtime:
         self.follow = follow
         self.patience = patience
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
-        self._policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
+        self.policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
         self.starter = user() if starter is None else starter
         self._work = base.resolve().with_name(f"{base.name}.work")
         self._committer = Committer(lambda: self.store)
@@ -143,7 +143,7 @@ class Runtime:
     @cached_property
     def desk(self) -> Desk:
         """Where requests for approval and decisions meet."""
-        return Desk(self.store, self._policy)
+        return Desk(self.store, self.policy)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statemachine.store.cursor import Cursor
+from statemachine.store.following import Follower
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
@@ -28,6 +30,8 @@ __all__ = [
     "UNFINISHED",
     "Change",
     "Commit",
+    "Cursor",
+    "Follower",
     "NewRun",
     "News",
     "OpenRun",

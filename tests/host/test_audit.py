@@ -364,10 +364,10 @@ def test_an_anchor_holds_only_what_changed(corpus: Corpus, copied: Path, tmp_pat
     """A second one on the same store is one line; on a store that was rolled back it is refused."""
     file, policy = tmp_path / "anchors", read_policy(corpus.policy)
     with ReadOnlyStore.open(corpus.folder / "backup.db") as store:
-        assert add_anchor(store, file, policy, 1.0)["changed"] == 2
-        assert add_anchor(store, file, policy, 2.0)["changed"] == 0
+        assert add_anchor(store, file, policy, 1.0)[0]["changed"] == 2
+        assert add_anchor(store, file, policy, 2.0)[0]["changed"] == 0
     with ReadOnlyStore.open(copied) as store:
-        assert add_anchor(store, file, policy, 3.0)["changed"] == 2
+        assert add_anchor(store, file, policy, 3.0)[0]["changed"] == 2
     assert read_anchors(file, policy).checkpoints == 3
     assert verifier.read_anchors(file)[0] == []
     with (
