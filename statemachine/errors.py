@@ -202,6 +202,10 @@ class NotReplayable(StateMachineError):
     """A journal cannot be replayed, because something that decided is gone; the message names it."""
 
 
+class NotErasable(StateMachineError):
+    """A run, or a call of it, cannot be erased now; the message says what to do first."""
+
+
 class OutputUnwritable(StateMachineError):
     """A result could not be written where the user asked."""
 

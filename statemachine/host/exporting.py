@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import decode
+from statemachine.journal.erasing import erasure_of
 from statemachine.machine.model import Declaration, Tool
 from statemachine.store import Store
 
@@ -21,11 +22,11 @@ Stream = Literal["compliance", "technical"]
 COMPLIANCE = (
     "run", "seq", "as_of", "at", "machine", "version", "state", "key", "attempt", "tool", "effect", "reversibility",
     "sentence", "reads", "modifies", "undoes", "authorised_by", "authorised_how", "request",
-    "input_sha256", "outcome", "ended_at",
+    "input_sha256", "outcome", "ended_at", "erased",
 )  # fmt: skip
 TECHNICAL = (
     "run", "seq", "as_of", "at", "machine", "version", "state", "key", "attempt", "tool", "input", "outcome",
-    "output", "error", "ended_at", "seconds", "cost",
+    "output", "error", "ended_at", "seconds", "cost", "erased",
 )  # fmt: skip
 FIELDS: Mapping[Stream, tuple[str, ...]] = {"compliance": COMPLIANCE, "technical": TECHNICAL}
 
@@ -102,6 +103,7 @@ class Calls:
                 call = self._tried[key]
                 before = call["outcome"]
                 call |= _ended(kind, body, at - call["at"]) | {"ended_at": at, "as_of": seq}
+                call["erased"] = str(erasure_of(body) or "") or call["erased"]
                 if before.startswith(_DECIDED):
                     call["outcome"] += f"; was {before}"
                 if kind == "call_finished":
@@ -118,6 +120,7 @@ class Calls:
         about = {"run": self._run, "seq": seq, "as_of": seq, "at": at, "state": self._state}
         about |= {"machine": self._declaration.machine, "version": self._declaration.version}
         about |= {"request": allowed, "authorised_by": who, "authorised_how": how}
+        about["erased"] = str(erasure_of(body) or "")
         return about | _told(self._declaration.tools[body["tool"]], body, self._asked.get(allowed, {}))
 
 

@@ -197,7 +197,9 @@ def _terminal(session: Session, out: TextIO) -> Line:
 
 
 def _history() -> Any:
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
+    from prompt_toolkit.history import InMemoryHistory
+
+    from statemachine.repl.remembered import Remembered
 
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     file = Path(state).expanduser() / "statemachine" / "history"
@@ -206,7 +208,7 @@ def _history() -> Any:
         os.close(os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     except OSError:  # a home that cannot be written is no reason not to look at a run
         return InMemoryHistory()
-    return FileHistory(str(file))
+    return Remembered(str(file))
 
 
 def _above(console: Console) -> Callable[[str], None]:

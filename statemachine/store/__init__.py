@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statemachine.store.cursor import Cursor
+from statemachine.store.erasing import ErasedRun
 from statemachine.store.following import Follower
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
@@ -31,6 +32,7 @@ __all__ = [
     "Change",
     "Commit",
     "Cursor",
+    "ErasedRun",
     "Follower",
     "NewRun",
     "News",
