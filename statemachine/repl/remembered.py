@@ -8,7 +8,7 @@ from prompt_toolkit.history import FileHistory
 
 from statemachine.repl.verbs import VERBS
 
-_VALUES = ("set", "fire", "fail", "resolve", "approve", "deny")
+_VALUES = ("set", "amend", "fire", "fail", "resolve", "approve", "deny")
 """Verbs that take data after their first word."""
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?")
@@ -26,7 +26,10 @@ class Remembered(FileHistory):
 def without_values(line: str) -> str:
     """Return a line without the data in it; empty when it is none that the prompt knows."""
     word, _, rest = line.strip().partition(" ")
-    verbs = {verb.name for verb in VERBS if word and (verb.short == word or verb.name.startswith(word))}
+    known = [
+        verb for verb in VERBS if word and (word in (verb.short, *verb.also) or verb.name.startswith(word))
+    ]
+    verbs = {verb.name for verb in known}
     if not verbs:
         return ""
     if verbs.isdisjoint(_VALUES):

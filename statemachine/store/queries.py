@@ -172,13 +172,13 @@ class Queries:
             )
         ]
 
-    def bodies(self, run: str, kind: str, until: int | None = None) -> list[tuple[int, float, str]]:
+    def bodies(self, run: str, kind: str, until: int | None = None) -> Sequence[tuple[int, float, str]]:
         """Return sequence number, time and body of a run's records of one kind, in order."""
         query = select(records.c.seq, records.c.at, records.c.body)
         query = query.where(records.c.run == run, records.c.kind == kind)
         if until is not None:
             query = query.where(records.c.seq <= until)
-        return [(seq, at, body) for seq, at, body in self._rows(query.order_by(records.c.seq))]
+        return self._rows(query.order_by(records.c.seq))
 
     def stops(self) -> list[Stop]:
         """Return what is stopped, the oldest stop first."""

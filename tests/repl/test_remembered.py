@@ -17,6 +17,8 @@ from statemachine.repl.remembered import Remembered, without_values
         ("set patience=canary", "set patience"),
         ("m patience canary", "m patience"),
         ('fire answered text="canary canary"', "fire answered"),
+        ("send answered text=canary", "send answered"),
+        ("amend vendor=canary text=canary", "amend vendor"),
         ("fail timeout canary", "fail timeout"),
         ("approve ann canary", "approve ann"),
         ("resolve happened canary", "resolve happened"),
