@@ -32,6 +32,7 @@ _EXTRAS = {
     "opentelemetry-sdk": "metrics",
     "pytest": "repair",
     "coverage": "repair",
+    "aiosmtpd": "renewal",
 }
 
 
