@@ -21,6 +21,14 @@ def perishing(definition: Definition, *expressions: Guard | Expression | None) -
     return needed & definition.perishable.keys()
 
 
+def reading(*expressions: Guard | Expression | None) -> Fields:
+    """Return all fields that expressions read, or ask about."""
+    roots = ("context", "known", "fresh")
+    return frozenset(
+        path[0] for e in expressions if e is not None for _, root, path in e.reads if root in roots
+    )
+
+
 @lru_cache(maxsize=4096)
 def _needed_by(expression: Guard | Expression) -> Fields:
     names = {name: (root, path) for name, root, path in expression.reads}

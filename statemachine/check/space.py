@@ -182,7 +182,7 @@ def _stale(definition: Definition, name: str, raised: Iterable[Occurring]) -> It
         return
     action = definition.actions.get(name)
     if action is not None:
-        if perishing(definition, *action.arguments.values(), action.asking and action.asking.guard):
+        if perishing(definition, *action.arguments.values(), action.condition):
             yield _before_call(definition, name), False
         if perishing(definition, action.sufficient):
             yield "whole", False
