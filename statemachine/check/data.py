@@ -145,7 +145,8 @@ def _reaching(definition: Definition, facts: Facts, place: Place, path: tuple[st
         return state == place.state and path in _missing(facts, place, known)
 
     message = f"{place.what} reads `{name}`, which may not be there"
-    unit = next(u for u in facts.units(path) if u not in facts.entering[place.state])
+    # Known on entry, it is what the event took back: the whole field.
+    unit = next((u for u in facts.units(path) if u not in facts.entering[place.state]), path[:1])
     advice = f"ask `known.{'.'.join(unit)}` first, write it on every path, or give it a default"
     if place.expression.checked is None and isinstance(place.expression, Guard):
         return UNWRITTEN.at(
