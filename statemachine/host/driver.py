@@ -13,6 +13,7 @@ from typing import Protocol
 from statemachine.clock import Clock
 from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
+from statemachine.host.leasing import Lease, Leases
 from statemachine.host.past import past_calls
 from statemachine.host.sealing import sealed
 from statemachine.host.standing import ledger_of
@@ -38,7 +39,7 @@ from statemachine.kernel.events import LIFTED
 from statemachine.machine.call import Call
 from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
 from statemachine.machine.outcome import Outcome
-from statemachine.store import Commit, Posted, Stop, Store
+from statemachine.store import Change, Posted, Stop, Store
 from statemachine.tools import Invocation, invoke
 
 _DEMANDS = ("cancelled", UNDO)
@@ -73,12 +74,13 @@ class Services(Protocol):
         """Where requests for approval and decisions meet."""
         ...
 
-    async def commit(self, commit: Commit) -> None:
-        """Store a step; raise LeaseLost when the run is another's by now."""
+    @property
+    def leases(self) -> Leases:
+        """The runs that this process owns."""
         ...
 
-    def hold(self, driver: Driver, seconds: float) -> None:
-        """Make sure that the lease lasts for a call of so many seconds; raise LeaseLost when the run is another's by now."""
+    async def commit(self, change: Change) -> None:
+        """Store a step; raise LeaseLost when the run is another's by now."""
         ...
 
     def folder_of(self, run: str) -> Path:
@@ -130,11 +132,9 @@ class Driver:
         self.definition = definition
         self.snapshot = snapshot
         self.head = head
-        self.epoch = epoch
+        self.lease = Lease(snapshot.run, epoch)
         self.follow = follow
         self.patience = patience
-        self.held_until = 0.0
-        """Until when the lease surely lasts, in seconds since the epoch; its runtime says so."""
         self.call: Invocation | None = None
         self._looked = float("-inf")
         self._woken = False
@@ -203,13 +203,13 @@ class Driver:
             posted = self._deliverable()
             if posted is not None:
                 return posted
-            now = self.now()
+            now, pending = self.now(), self.snapshot.pending
+            if isinstance(pending, PendingApproval) and not pending.announced:
+                # Before its time is looked at: what expired while nobody drove the run is told of all the same.
+                return await self.services.desk.announce(pending), ()
             timed = due(self.definition, self.snapshot)
             if timed is not None and timed[0] <= now:
                 return self._timed(timed[1], now), ()
-            pending = self.snapshot.pending
-            if isinstance(pending, PendingApproval) and not pending.announced:
-                return await self.services.desk.announce(pending), ()
             if isinstance(pending, PendingCall) and self.call is None:
                 if pending.phase == "sent":
                     return Event(RECOVER, key=pending.key), ()
@@ -331,7 +331,7 @@ class Driver:
                 made,
                 seq=self.snapshot.seq,
                 head=self.head,
-                epoch=self.epoch,
+                epoch=self.lease.epoch,
                 now=now,
                 consumed=handled,
             )
@@ -363,7 +363,7 @@ class Driver:
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
-        self.services.hold(self, self.definition.declaration.tools[call.tool].timeout)
+        self.services.leases.hold(self.lease, self.definition.declaration.tools[call.tool].timeout)
         return await invoke(self.definition, call.tool, call.input, self._call(call, call.tool))
 
     def _call(self, call: PendingCall, tool: str) -> Call:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from statemachine.errors import StateMachineError
+from statemachine.host.leasing import LEASE
 from statemachine.host.owner import is_dead, new_owner
 from statemachine.host.pinned import pin, pinned
-from statemachine.host.runtime import LEASE
 from statemachine.host.sealing import sealed
 from statemachine.host.view import restore
 from statemachine.kernel.migrating import Move, move
 from statemachine.machine.definition import Definition
-from statemachine.store import Store
+from statemachine.store import Release, Store
 
 
 def foresee(store: Store, run: str, new: Definition, now: float) -> Move:
@@ -49,5 +49,5 @@ def migrate(store: Store, run: str, new: Definition, now: float, by: str = "") -
             if refused:
                 raise refused[0]
     finally:
-        store.release(run, epoch)
+        store.commit([Release(run, epoch)])
     return found

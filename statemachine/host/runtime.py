@@ -29,6 +29,7 @@ from statemachine.errors import (
     UnknownEvent,
 )
 from statemachine.host.approving import POLICY, Desk
+from statemachine.host.committing import Committer
 from statemachine.host.driver import Driver, Observer, make_folder
 from statemachine.host.given import (
     absolute,
@@ -39,6 +40,7 @@ from statemachine.host.given import (
     refuse_if_doubtful,
     refuse_if_not_undone,
 )
+from statemachine.host.leasing import LEASE, Leases
 from statemachine.host.owner import is_dead, new_owner, user
 from statemachine.host.pinned import pin, pinned, warn_of_other_code
 from statemachine.host.proved import proved_of
@@ -65,10 +67,10 @@ from statemachine.machine import types
 from statemachine.machine.definition import AMENDED, UNDO, Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.machine.references import suggest
-from statemachine.store import Commit, NewRun, Store
+from statemachine.store import Change, NewRun, Release, Store
 
-LEASE = 30.0
-"""Seconds for which a process owns a run before it must say again that it lives."""
+_CLAIMED = 500
+"""Runs that are taken in one transaction: others need not wait long for the lock."""
 
 DEFAULT_DB = ".statemachine/runs.db"
 _RUN = re.compile(r"[0-9a-f]{12}")
@@ -96,6 +98,7 @@ class Runtime:
         starter: Who starts runs, else whose process this is: nobody approves a call of a run of their own.
         follow: Whether to stay with a run that waits for an event or a person.
         patience: Seconds for which to stay with a run that waits for time.
+        lease: Seconds for which a run is this process's before it must say again that it lives.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Runtime:
         starter: str | None = None,
         follow: bool = False,
         patience: float = math.inf,
+        lease: float = LEASE,
     ) -> None:
         self._place = str(db) if db is not None else default_db()
         self._create = create
@@ -122,8 +126,8 @@ class Runtime:
         self._policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
         self.starter = user() if starter is None else starter
         self._work = base.resolve().with_name(f"{base.name}.work")
-        self._queue: list[tuple[Commit | NewRun, asyncio.Future[None]]] = []
-        self._renewing: asyncio.Task[None] | None = None
+        self._committer = Committer(lambda: self.store)
+        self.leases = Leases(lambda: self.store, self.owner, self.clock, lease)
         self._drivers: dict[str, Driver] = {}
 
     @cached_property
@@ -153,10 +157,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop renewing leases and close the store."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewing
+        await self.leases.close()
         if "store" in self.__dict__:
             self.store.close()
 
@@ -213,7 +214,7 @@ class Runtime:
         """Store a run by its first step, for an owner or for nobody, and return the hash of its last record."""
         run = made.snapshot.run
         first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=made.at)
-        until = None if owner is None else made.at + LEASE
+        until = None if owner is None else made.at + self.leases.seconds
         await self.commit(NewRun(pin(definition), first, owner, until))
         return first.records[-1].hash
 
@@ -236,7 +237,8 @@ class Runtime:
 
     async def _take(self, run: str, first: Event | None = None) -> RunView:
         now = self.clock.now()
-        return await self.drive(run, self.store.acquire(run, self.owner, now, LEASE, is_dead), now, first)
+        epoch = self.store.acquire(run, self.owner, now, self.leases.seconds, is_dead)
+        return await self.drive(run, epoch, now, first)
 
     async def drive(self, run: str, epoch: int, leased: float, first: Event | None = None) -> RunView:
         """Drive a run that this runtime has acquired, in that epoch and at that time; ``first`` moves it first.
@@ -250,7 +252,7 @@ class Runtime:
             snapshot = restore(self.store, stored)
             warn_of_other_code(definition, snapshot)
         except StateMachineError:
-            self.store.release(run, epoch)
+            await self.commit(Release(run, epoch))
             raise
         driver = Driver(
             self, definition, snapshot, stored.head, epoch, follow=self.follow, patience=self.patience
@@ -258,23 +260,42 @@ class Runtime:
         return await self._drive(driver, leased, first=first)
 
     async def resume_all(self) -> AsyncIterator[RunView | tuple[str, Exception]]:
-        """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops."""
-        self.tidy()
+        """Resume every run that has not ended and that nobody owns, all at once; yield each as it stops.
 
-        async def one(run: str) -> RunView | tuple[str, Exception] | None:
+        Raises:
+            StoreUnusable: No run can be taken; those that were are stopped first.
+        """
+        self.tidy()
+        now = self.clock.now()
+        gone = [owner for owner in self.store.owners() if is_dead(owner)]
+        ready = [run for run in self.store.ready(now, gone, waiting=True) if run.id not in self._drivers]
+
+        async def one(run: str, epoch: int, leased: float) -> RunView | tuple[str, Exception] | None:
             try:
-                return await self.resume(run)
-            except RunOwned:
-                return None
+                return await self.drive(run, epoch, leased)
+            except (LeaseLost, RunOwned):
+                return None  # another has it by now
             except Exception as error:  # one run that cannot go on must not hold up the others
                 return run, error
 
         # As tasks they begin in this order, the oldest run first.
-        tasks = [asyncio.create_task(one(run)) for run in self.store.unfinished()]
-        for finished in asyncio.as_completed(tasks):
-            result = await finished
-            if result is not None:
-                yield result
+        tasks: list[asyncio.Task[RunView | tuple[str, Exception] | None]] = []
+        try:
+            for first in range(0, len(ready), _CLAIMED):
+                now, some = self.clock.now(), ready[first : first + _CLAIMED]
+                epochs = self.store.claim(some, self.owner, now, self.leases.seconds, gone)
+                tasks += [
+                    asyncio.create_task(one(run.id, epochs[run.id], now)) for run in some if run.id in epochs
+                ]
+                await asyncio.sleep(0)  # they begin, and their leases are kept up, before more are taken
+            for finished in asyncio.as_completed(tasks):
+                result = await finished
+                if result is not None:
+                    yield result
+        finally:
+            if not all(task.done() for task in tasks):  # the store refused, or nobody wants to know more
+                self.stop()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _drive(
         self, driver: Driver, leased: float, call: PendingCall | None = None, first: Event | None = None
@@ -290,9 +311,9 @@ class Runtime:
         except BaseException:
             # What went wrong is what must be told; if the store is gone, the lease runs out by itself.
             with contextlib.suppress(StoreUnusable):
-                self.detach(driver)
+                await self.detach(driver)
             raise
-        self.detach(driver)
+        await self.detach(driver)
         # Who posted an event before the release found the run owned, and left it to this driver.
         if not self.stopping.is_set() and driver.has_mail():
             with contextlib.suppress(RunOwned):
@@ -301,19 +322,20 @@ class Runtime:
 
     def attach(self, driver: Driver, leased: float) -> None:
         """Keep up the lease of a run that was taken at a time, until :meth:`detach`."""
-        if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renew())
-        driver.held_until = leased + LEASE
+        self.leases.keep(driver.lease, leased)
         self._drivers[driver.snapshot.run] = driver
 
-    def detach(self, driver: Driver) -> None:
+    async def detach(self, driver: Driver) -> None:
         """Give a run back, and remove its folder if it has ended."""
         run = driver.snapshot.run
-        del self._drivers[run]
+        try:
+            if not driver.snapshot.finished:
+                await self.commit(Release(run, driver.lease.epoch))
+        finally:
+            self.leases.drop(driver.lease)
+            del self._drivers[run]
         if driver.snapshot.finished:
             shutil.rmtree(self.folder_of(run), ignore_errors=True)
-        else:
-            self.store.release(run, driver.epoch)
 
     # Talking to runs
 
@@ -490,72 +512,10 @@ class Runtime:
 
     # What drivers need
 
-    async def commit(self, commit: Commit | NewRun) -> None:
-        """Store a step, or a run that begins, together with all others that are ready in the same turn of the loop."""
-        if isinstance(commit, Commit) and len(self._drivers) == 1 and not self._queue:
-            # Nothing else can become ready: to wait for the end of the turn would cost a third of a step.
-            (refused,) = self.store.commit([commit])
-            if refused is not None:
-                raise refused
-            return
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._queue.append((commit, future))
-        if len(self._queue) == 1:
-            loop.call_soon(self._flush)
-        await future
-
-    def _flush(self) -> None:
-        queue, self._queue = self._queue, []
-        try:
-            results = self.store.commit([commit for commit, _ in queue])
-        except Exception as error:  # each waiting run gets it, and stops there
-            for _, future in queue:
-                if not future.cancelled():
-                    future.set_exception(error)
-            return
-        for (_, future), refused in zip(queue, results, strict=True):
-            if future.cancelled():
-                continue
-            if refused is None:
-                future.set_result(None)
-            else:
-                future.set_exception(refused)
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE / 3)
-            # What the store refuses, each step tells; one refusal must not end renewing for good.
-            with contextlib.suppress(StoreUnusable):
-                self._extend()
-
-    def _extend(self) -> None:
-        asked = self.clock.now()
-        self.store.renew(self.owner, asked, LEASE)
-        for run, driver in self._drivers.items():
-            # Only of a lease that had not run out by now is it known that nobody else took the run meanwhile.
-            if self.clock.now() < driver.held_until or self.store.load(run).epoch == driver.epoch:
-                driver.held_until = asked + LEASE
-
-    def hold(self, driver: Driver, seconds: float) -> None:
-        """Make sure, before a call, that this process's lease of a run has not run out unnoticed.
-
-        The lease outlasts the call, so that whoever takes the run over finds it past its deadline; of a call
-        that may take longer than half a lease, half a lease is asked for.
-
-        Args:
-            driver: Who drives the run.
-            seconds: The call's timeout.
-
-        Raises:
-            LeaseLost: Another process has taken the run over.
-        """
-        if self.clock.now() + min(seconds, LEASE / 2) >= driver.held_until:
-            self._extend()
-        if self.clock.now() >= driver.held_until:
-            raise LeaseLost(
-                f"run {driver.snapshot.run} was taken over while this process paused; no call was made"
-            )
+    async def commit(self, change: Change) -> None:
+        """Store a step, or a run that begins or is given back, together with all others that are ready."""
+        alone = len(self._drivers) == 1 and not isinstance(change, NewRun)
+        await self._committer.commit(change, alone=alone)
 
     def folder_of(self, run: str) -> Path:
         """Return the folder that belongs to a run; it may not exist yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -49,6 +50,9 @@ class Stops:
             known = "; ".join(map(str, self._store.stops())) or "nothing is"
             raise EventRefused(f"{scope} {name} is not stopped ({known})".replace("all  is", "everything is"))
         self._read = float("-inf")
-        for run in self._store.unfinished():
-            if scope != "run" or run == name:
-                self._store.post(run, LIFTED, {"payload": {}, "by": ""}, at)
+        nothing = {"payload": {}, "by": ""}
+        if scope != "run":
+            self._store.post_to_all(LIFTED, nothing, at)
+        else:
+            with contextlib.suppress(EventRefused):  # one that has ended waits for nothing
+                self._store.post(name, LIFTED, nothing, at)

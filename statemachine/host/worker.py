@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from statemachine.errors import DiskFailed, LeaseLost, RunOwned
 from statemachine.host.owner import is_dead
-from statemachine.host.runtime import LEASE, Runtime
+from statemachine.host.runtime import Runtime
 from statemachine.host.view import RunView
 from statemachine.store import Ready
 
@@ -82,7 +82,7 @@ class Worker:
         ][:free]
         if not ready:
             return 0
-        epochs = store.claim(ready, self.runtime.owner, now, LEASE, gone)
+        epochs = store.claim(ready, self.runtime.owner, now, self.runtime.leases.seconds, gone)
         for run in ready:
             if run.id in epochs:
                 self._going[asyncio.create_task(self._drive(run.id, epochs[run.id], now))] = run

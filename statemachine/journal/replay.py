@@ -35,7 +35,7 @@ from statemachine.kernel import (
 )
 from statemachine.kernel.migrating import MIGRATED, move
 from statemachine.kernel.step import STARTED
-from statemachine.machine.definition import AMENDED, EXPIRED, Definition
+from statemachine.machine.definition import AMENDED, EXPIRED, REFUSED, STALE, Definition
 from statemachine.machine.outcome import Outcome
 
 Written = tuple[int, float, str, Mapping[str, Any]]
@@ -282,6 +282,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
         case "call_intended" | "call_in_doubt":
             failed = isinstance(pending, PendingCall) and pending.phase == "backoff"
             return Event(AGAIN if failed else RECOVER, key=key)
+        case "transition" if isinstance(pending, PendingApproval) and body["event"] in (REFUSED, STALE):
+            return Event(RELEASED)  # a call that was held can no longer be made
         case "transition":  # no other record of what happened: it was time, or a limit at one more call
             return Event(START if body["event"] is None else body["event"], key=key)
     return None

@@ -209,7 +209,7 @@ class _SideBySide:
             if now.get(event.name, math.inf) - self._shift <= was[event.name]:
                 return None
             cause: Cause = "limit" if event.name == "limit.elapsed" else "timeout"
-            return cause, f"`{event.name}` cut the call of {call.tool} short, which has more time now"
+            return cause, f"the call of {call.tool} was cut short by `{event.name}`; it has more time now"
         if event.outcome is None:
             return None
         had, has = (d.declaration.tools[call.tool].timeout for d in (self._old, self._new))

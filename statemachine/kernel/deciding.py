@@ -16,8 +16,8 @@ from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend
 from statemachine.kernel.events import DECIDED, RELEASED, REVIEWED, Event, Step
 from statemachine.kernel.limits import limit_reached
-from statemachine.kernel.route import end_by_limit, route
-from statemachine.kernel.snapshot import PendingApproval
+from statemachine.kernel.route import answer, end_by_limit, route
+from statemachine.kernel.snapshot import Immediate, PendingApproval
 from statemachine.machine.definition import DENIED, EXPIRED, Action
 
 Result = Literal["granted", "counted", "held", "denied", "expired", "void"]
@@ -59,8 +59,9 @@ def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
     if limit is not None:
         return end_by_limit(draft, event, limit)
     intend(draft, {}, retries=pending.retries, approved=pending)
-    if draft.stale and not draft.entries:
-        return route(draft, event)
+    if isinstance(draft.pending, Immediate) and not draft.entries:
+        # Of a call that was held nothing is recorded yet, and a step without a record is not committed.
+        return answer(draft, draft.pending)
     return draft.step(event, "noted")
 
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft
-from statemachine.kernel.events import NOTHING, Step
+from statemachine.kernel.events import INTEND, NOTHING, Step
 from statemachine.kernel.limits import limit_reached, limit_reason
-from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
+from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Source
 from statemachine.machine import types
 from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.expressions import Scope
@@ -82,6 +82,10 @@ class _Mover:
             watched={name: seen for name, seen in watched.items() if name in new.states},
             code=code,
         )
+        if isinstance(before.pending, PendingApproval):
+            # What was approved of the old version is not approved of the new one, whatever that calls there.
+            after = after._replace(pending=Immediate(INTEND), status="running")
+            self.maps.append(f"request {before.pending.request} is void; what is called is asked for anew")
         if not self.problems:
             self._call(after)
             self._limits(after)

@@ -11,6 +11,7 @@ from statemachine.kernel.events import NOTHING, Step
 from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
 from statemachine.kernel.saving import saved
+from statemachine.kernel.snapshot import Immediate
 from statemachine.machine.definition import REFUSED, STALE, STUCK, Edge
 
 
@@ -54,6 +55,12 @@ def route(
     draft.instead = "otherwise"
     enter(draft, draft.definition.declaration.otherwise, name)
     return draft.step(name, verdict)
+
+
+def answer(draft: Draft, pending: Immediate) -> Step:
+    """Handle at once the event that a call which could not be made left behind."""
+    draft.outdated, draft.stale = pending.fields, NOTHING
+    return route(draft, pending.event, {"fields": list(pending.fields)} if pending.fields else NOTHING)
 
 
 def _answer_stale(draft: Draft, name: str) -> Edge | None:

@@ -32,7 +32,7 @@ from statemachine.kernel.events import (
 )
 from statemachine.kernel.inputs import checked_inputs
 from statemachine.kernel.rollback import demanded, undo_next
-from statemachine.kernel.route import cancel, route
+from statemachine.kernel.route import answer, cancel, route
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Source
 from statemachine.machine.definition import (
     AMENDED,
@@ -174,10 +174,7 @@ def step(definition: Definition, snapshot: Snapshot, event: Event, now: float) -
             return draft.refuse(name, "unknown")
         if name == EXPIRED and isinstance(pending, PendingApproval):
             return expire(draft, pending)
-        if isinstance(pending, Immediate) and pending.fields:
-            draft.outdated = pending.fields
-            return route(draft, name, {"fields": list(pending.fields)})
-        return route(draft, name)
+        return answer(draft, pending) if isinstance(pending, Immediate) else route(draft, name)
     if name == AMENDED:
         return amend(draft, event)
     if isinstance(pending, PendingCall) and not may_leave(definition, pending):

@@ -16,7 +16,7 @@ from statemachine.host.given import absolute, definition_of
 from statemachine.host.history import History
 from statemachine.host.owner import is_dead, user
 from statemachine.host.pinned import pinned
-from statemachine.host.runtime import LEASE, Runtime, new_run
+from statemachine.host.runtime import Runtime, new_run
 from statemachine.host.view import RunView, restore, view_of
 from statemachine.kernel import (
     FINISH,
@@ -160,7 +160,7 @@ class Opened:
     def _acquire(self) -> None:
         """Take a stored run over; raise RunOwned when another process drives it."""
         store, now = self.runtime.store, self.runtime.clock.now()
-        epoch = store.acquire(self.run, self.runtime.owner, now, LEASE, is_dead)
+        epoch = store.acquire(self.run, self.runtime.owner, now, self.runtime.leases.seconds, is_dead)
         stored = store.load(self.run)  # as the owner before left it
         snapshot = restore(store, stored)
         self._attach(Driver(self.runtime, self.definition, snapshot, stored.head, epoch), now)
@@ -176,7 +176,7 @@ class Opened:
         driver, self._driver, self._next = self._driver, None, None
         if driver is not None:
             await driver.drop_call()
-            self.runtime.detach(driver)
+            await self.runtime.detach(driver)
 
     @property
     def definition(self) -> Definition:

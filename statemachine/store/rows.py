@@ -106,6 +106,23 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A run to be given back, if nobody has taken it over meanwhile.
+
+    Attributes:
+        run: Its id.
+        epoch: The epoch in which it was held.
+    """
+
+    run: str
+    epoch: int
+
+
+Change = Commit | NewRun | Release
+"""What is stored in one transaction together with others of its kind."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """A run without its snapshot; times are seconds since the epoch.
 

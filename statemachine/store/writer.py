@@ -9,12 +9,12 @@ from importlib import import_module
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Dialect, Engine, Table, bindparam, delete, insert, null, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.pool import PoolProxiedConnection
 
 from statemachine.errors import InvalidInput, LeaseLost
-from statemachine.store.rows import Commit, NewRun
+from statemachine.store.rows import Change, Commit, NewRun, Release
 from statemachine.store.schema import blobs, checkpoints, inbox, machines, records, runs
 
 _Row = dict[str, Any]
@@ -84,6 +84,8 @@ class Writer:
         self._update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
         self._update = compiled(update(runs).where(this_run), *_CHANGED)
         self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
+        self._release = compiled(given_back.values(owner=null(), lease_until=null()))
         self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
         self._insert_machines = compiled(insert_new(engine.dialect.name, machines), get=attrgetter)
         self._insert_runs = compiled(insert(runs))
@@ -93,20 +95,20 @@ class Writer:
         self._insert_checkpoints = compiled(insert(checkpoints))
         self._consume = compiled(delete(inbox).where(this_message))
 
-    def store(self, commits: Sequence[Commit | NewRun]) -> list[LeaseLost | InvalidInput | None]:
+    def store(self, changes: Sequence[Change]) -> list[LeaseLost | InvalidInput | None]:
         """Store in one transaction every run that is new and every step that is still this process's to store.
 
         Returns:
-            For each None, or why it was refused.
+            For each None, or why it was refused; what is no longer this process's to give back is left.
         """
         try:
-            return self._store(commits, self._left)
+            return self._store(changes, self._left)
         except _Overtaken:
             self._left.clear()
-            return self._store(commits, self._left)
+            return self._store(changes, self._left)
 
     def _store(
-        self, commits: Sequence[Commit | NewRun], left: Mapping[str, _Left]
+        self, changes: Sequence[Change], left: Mapping[str, _Left]
     ) -> list[LeaseLost | InvalidInput | None]:
         with self._transaction() as cursor:
             held: dict[str, _Row | None] = {}
@@ -115,7 +117,12 @@ class Writer:
             begun: list[NewRun] = []
             unread: dict[str, _Row] = {}
             reindexed: set[str] = set()
-            for one in commits:
+            released: list[_Row] = []
+            for one in changes:
+                if isinstance(one, Release):
+                    released.append({"run": one.run, "left_epoch": one.epoch})
+                    verdicts.append(None)
+                    continue
                 commit = one.first if isinstance(one, NewRun) else one
                 run = commit.run
                 if run not in held and run not in unread and left.get(run, ()) == _follows(commit):
@@ -157,6 +164,7 @@ class Writer:
                 (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
                 (self._update, [held[run] for run in touched if run not in reindexed]),
                 (self._update_all, [held[run] for run in touched if run in reindexed]),
+                (self._release, released),
                 (self._insert_records, [record for commit in stored for record in commit.records]),
                 (self._insert_blobs, blob_rows(large)),
                 (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import clock, kill, power, processes, simulate, syscalls
+from tests.faults import clock, kill, power, processes, races, simulate, syscalls
 from tests.faults.tally import Tally
 
 KINDS: dict[str, Callable[..., Tally]] = {
@@ -27,6 +27,7 @@ KINDS: dict[str, Callable[..., Tally]] = {
     "processes": processes.processes,
     "time": simulate.times,
     "clock": clock.jumps,
+    "races": races.races,
     "simulation": simulate.seeds,
 }
 

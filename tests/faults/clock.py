@@ -28,7 +28,7 @@ _AWAY = 1.0
 """Seconds for which a clock is wrong: longer than every wait of the world's machine."""
 
 _LEASE = 1.5
-_TAKEN = "after a lease is taken"
+_TAKEN = "after leases are taken"
 
 
 def _library() -> Path | None:
@@ -44,14 +44,13 @@ def available() -> bool:
     if library is None or not library.exists():
         return False
     asked = [sys.executable, "-c", "import time; print(time.time())"]
-    told = subprocess.run(
-        asked, env=_environment(library) | {"FAKETIME": "-1h"}, capture_output=True, check=False
-    )
+    told = subprocess.run(asked, env=faked() | {"FAKETIME": "-1h"}, capture_output=True, check=False)
     return told.returncode == 0 and 3000 < time.time() - float(told.stdout) < 4200
 
 
-def _environment(library: Path) -> dict[str, str]:
-    fake = {"LD_PRELOAD": str(library), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def faked() -> dict[str, str]:
+    """Return an environment in which the wall clock is libfaketime's; what it shows is still to be said."""
+    fake = {"LD_PRELOAD": str(_library()), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     return os.environ | fake
 
 
@@ -87,13 +86,12 @@ def jumps(folder: Path, *, long: bool = False, seed: int = 0, most: int = 12, mu
 
 def _driven(order: Order) -> tuple[int, bool]:
     """Let a process obey an order under a clock of its own; return its exit code and whether the clock jumped."""
-    library, clock = _library(), order.folder / "clock.txt"
-    assert library is not None
+    clock = order.folder / "clock.txt"
     clock.write_text("+0")
     program = "import pickle, sys; from tests.faults.process import obey; obey(pickle.load(sys.stdin.buffer))"
     process = subprocess.Popen(
         [sys.executable, "-c", program],
-        env=_environment(library) | {"FAKETIME_TIMESTAMP_FILE": str(clock)},
+        env=faked() | {"FAKETIME_TIMESTAMP_FILE": str(clock)},
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from statemachine.host.pinned import pinned
+from statemachine.approvals.decision import Decision
+from statemachine.approvals.keys import public_text, verifies
+from statemachine.host.pinned import first_digest, pinned
 from statemachine.host.view import restore
 from statemachine.journal import decode, verify
 from statemachine.journal.replay import Written, replay
 from statemachine.store import Store
-from tests.faults.world import BY_NAME, UNDOES, Line, World
+from tests.faults.world import BY_NAME, UNDOES, Line, World, approver_key
 
 
 class Acknowledged(NamedTuple):
@@ -61,17 +64,19 @@ def violations(
     noted, effects = list(noted), defaultdict[str, list[Line]](list)
     for line in world.lines():
         effects[line.key].append(line)
-    found = [f"effect {key} is of no run" for key in effects if key.partition(":")[0] not in _ids(store)]
+    runs = [run.id for run in store.runs()]
+    found = [f"effect {key} is of no run" for key in effects if key.partition(":")[0] not in runs]
     found += _acknowledgements(noted)
-    for run in _ids(store):
+    kept = {f"{run}:{r.seq}" for run in runs for r in store.records(run, kind="approval_requested")}
+    found += [
+        f"people were told of request {request}, which is not kept" for request in world.requests() - kept
+    ]
+    requests = world.requests()
+    for run in runs:
         mine = {key: lines for key, lines in effects.items() if key.partition(":")[0] == run}
         told = [note for note in noted if note.run == run]
-        found += [f"{run}: {what}" for what in _of_run(store, run, mine, told, settled)]
+        found += [f"{run}: {what}" for what in _of_run(store, run, mine, told, requests, settled=settled)]
     return found
-
-
-def _ids(store: Store) -> list[str]:
-    return [run.id for run in store.runs()]
 
 
 def _acknowledgements(noted: list[Acknowledged]) -> Iterator[str]:
@@ -88,11 +93,18 @@ def _acknowledgements(noted: list[Acknowledged]) -> Iterator[str]:
 
 
 def _of_run(
-    store: Store, run: str, effects: dict[str, list[Line]], noted: list[Acknowledged], settled: bool
+    store: Store,
+    run: str,
+    effects: dict[str, list[Line]],
+    noted: list[Acknowledged],
+    requests: set[str],
+    *,
+    settled: bool,
 ) -> Iterator[str]:
     stored = store.load(run)
     records = list(store.records(run))
-    if (bad := verify(records, stored.machine)) is not None:
+    first = first_digest(store, run)
+    if (bad := verify(records, first)) is not None:
         yield f"the hash chain breaks at record {bad.seq}"
     if (stored.seq, stored.head) != (len(records), records[-1].hash):
         yield "the run is not where its journal ends"
@@ -101,7 +113,7 @@ def _of_run(
             yield f"record {note.seq} was acknowledged and is lost"
     written: list[Written] = [(r.seq, r.at, r.kind, _body(decode(r.body, store.blob))) for r in records]
     # A machine is read back from what the store holds of it, so this also finds one that was swapped.
-    conforms = replay(pinned(store, stored.machine), run, written)
+    conforms = replay(pinned(store, first), run, written, partial(pinned, store))
     if conforms.deviation is not None:
         yield f"no path of its machine: record {conforms.deviation.seq}: {conforms.deviation.why}"
     elif conforms.snapshot != restore(store, stored):
@@ -109,6 +121,7 @@ def _of_run(
     yield from _effects(written, effects)
     yield from _counters(written)
     yield from _undone(written)
+    yield from _approved(written, requests)
     if settled and stored.finished is None and not (stored.waiting or "").startswith("a decision on call"):
         yield f"it neither ended nor waits for a person: {stored.status} in {stored.state}"
 
@@ -159,6 +172,23 @@ def _undone(written: list[Written]) -> Iterator[str]:
             standing.discard(undoes.get(key, ""))
         elif kind == "rolled_back" and "failed" not in body and standing:
             yield f"record {seq}: rolled back, and {', '.join(sorted(standing))} stands"
+
+
+def _approved(written: list[Written], told: set[str]) -> Iterator[str]:
+    """What is irreversible is intended once for each request, after a yes to that request; no answer counts unasked."""
+    open_: set[str] = set()
+    for seq, _, kind, body in written:
+        if kind == "approval_decided" and body["request"] not in told:
+            yield f"record {seq}: request {body['request']} is decided and nobody was told of it"
+        if kind == "approval_decided" and body["result"] == "granted":
+            decision = Decision.from_data(body["decision"])
+            if not verifies(public_text(approver_key()), decision.signature, decision.message()):
+                yield f"record {seq}: the yes to {body['request']} is not signed by who may say so"
+            open_.add(body["request"])
+        elif kind == "call_intended" and BY_NAME[body["tool"]].irreversible and body["attempt"] == 1:
+            if body.get("approval") not in open_:
+                yield f"record {seq}: {body['tool']} is intended without a yes of its own"
+            open_.discard(body.get("approval", ""))
 
 
 def _denied(key: str, written: list[Written]) -> bool:

@@ -133,7 +133,7 @@ def stop(
         order = Order(place, signal=signal.SIGSTOP, lease=stop.lease, mutant=mutant)
         first = spawn(replace(order, point=stop.point, at=at, skew=stop.skew))
         struck, taken, early = _stopped(first.pid or 0), [], stop.lease == _LONG and not stop.skew
-        before = _epochs(world.db) if struck else {}
+        before = _epochs(world.db, owned=True) if struck else {}
         if struck and stop.lease == LEASE:
             time.sleep(LEASE + _SLACK)
         other = spawn(replace(order, do="resume", point=stop.second))
@@ -176,6 +176,6 @@ def _stopped(pid: int) -> bool:
     return False
 
 
-def _epochs(db: Path) -> dict[str, int]:
+def _epochs(db: Path, *, owned: bool = False) -> dict[str, int]:
     with Store.open(db) as store:
-        return {run.id: run.epoch for run in store.runs()}
+        return {run.id: run.epoch for run in store.runs() if run.owner is not None or not owned}

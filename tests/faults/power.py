@@ -22,7 +22,7 @@ from tests.faults.tally import Tally, side_by_side
 
 SECTOR = 512
 _FILES = ("runs.db", "runs.db-wal")
-_LOGS = ("world.txt", "acknowledged.txt")
+_LOGS = ("world.txt", "told.jsonl", "acknowledged.txt")
 _CALL = re.compile(
     r"^\d+ +(?P<name>pwrite64|write|fdatasync|fsync|ftruncate)\(\d+<(?P<path>[^>]*)>"
     r'(?:, "(?P<data>[^"]*)", \d+(?:, (?P<at>\d+))?|, (?P<size>\d+))?\) = (?P<result>\d+)',

@@ -12,22 +12,25 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
+from zlib import crc32
 
+from statemachine.approvals.decision import signed
+from statemachine.approvals.policy import Notifier, Verdict
 from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
-from statemachine.host import runtime
+from statemachine.host import approving
 from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
 from statemachine.host.worker import Worker
-from statemachine.kernel import PendingCall
-from statemachine.store import Commit, NewRun, Store
+from statemachine.kernel import DECIDED, PendingCall
+from statemachine.store import Change, Commit, NewRun, Release, Store
 from tests.faults import world as worlds
 from tests.faults.invariants import acknowledged, violations
 from tests.faults.world import EFFECTS, World, machine
@@ -99,8 +102,9 @@ class Points:
 
 @contextmanager
 def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()) -> Iterator[None]:
-    """Come by a point before and after whatever is stored, and in back-off; note what is acknowledged."""
+    """Come by a point before and after whatever is stored or told, and in back-off; note what is acknowledged."""
     commit, acquire, claim, following = Store.commit, Store.acquire, Store.claim, Driver.next_event
+    tell = approving._tell
     file = os.open(world.folder / "acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def write(store: Store, kind: str, run: str, epoch: int, seq: int, head: str) -> None:
@@ -111,12 +115,14 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
             last = step.records[-1]
             write(store, "commit", step.run, step.epoch, last.seq, last.hash)
 
-    def committing(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
-        what = "a run is created" if any(isinstance(one, NewRun) for one in commits) else "a commit"
+    def committing(self: Store, changes: Sequence[Change]) -> Any:
+        what = "a run is created" if any(isinstance(one, NewRun) for one in changes) else "a commit"
+        if all(isinstance(one, Release) for one in changes):
+            what = "a run is given back"
         world.reached(f"before {what}")
-        verdicts = commit(self, commits)
-        for one, refused in zip(commits, verdicts, strict=True):
-            if refused is None:
+        verdicts = commit(self, changes)
+        for one, refused in zip(changes, verdicts, strict=True):
+            if refused is None and not isinstance(one, Release):
                 note(self, one.first if isinstance(one, NewRun) else one)
         world.reached(f"after {what}")
         return verdicts
@@ -144,12 +150,20 @@ def watched(world: World, who: Callable[[Store], object] = lambda _: os.getpid()
             world.reached("in back-off")
         return await following(self)
 
+    async def telling(way: Notifier, body: Mapping[str, Any]) -> str:
+        world.reached("before people are told")
+        told = await tell(way, body)
+        world.reached("after people are told")
+        return told
+
+    approving._tell = telling
     Store.claim = claiming  # type: ignore[method-assign]
     Store.commit, Store.acquire = committing, acquiring  # type: ignore[method-assign,assignment]
     Driver.next_event = next_  # type: ignore[method-assign]
     try:
         yield
     finally:
+        approving._tell = tell
         Store.claim = claim  # type: ignore[method-assign]
         Store.commit, Store.acquire = commit, acquire  # type: ignore[method-assign]
         Driver.next_event = following  # type: ignore[method-assign]
@@ -165,7 +179,6 @@ def obey(order: Order) -> None:
     while order.wait and not (order.folder / "go").exists():
         time.sleep(0.005)
     world = worlds.enter(World(order.folder))
-    runtime.LEASE = order.lease
     world.time = lambda: time.time() + order.skew
     world.reached = Points(order).reached
     try:
@@ -192,7 +205,7 @@ def wrong(world: World, code: int, *right: int) -> list[str]:
 
 
 async def _start(world: World, order: Order) -> None:
-    async with Runtime(world.db, clock=world) as host:
+    async with Runtime(world.db, clock=world, lease=order.lease) as host:
         starts = [host.start(world.machine, {"laps": order.laps}) for _ in range(order.runs)]
         for result in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, LeaseLost):
@@ -202,7 +215,7 @@ async def _start(world: World, order: Order) -> None:
 
 
 async def _resume(world: World, order: Order) -> None:
-    async with Runtime(world.db, create=False, clock=world) as host:
+    async with Runtime(world.db, create=False, clock=world, lease=order.lease) as host:
         await _resume_all(host)
         await _decide_all(host, world)
 
@@ -216,7 +229,7 @@ async def _resume_all(host: Runtime) -> None:
 async def _work(world: World, order: Order) -> None:
     """Start runs, then be a worker until every run has ended or waits for a person."""
     await _start(world, order)
-    async with Runtime(world.db, clock=world) as host:
+    async with Runtime(world.db, clock=world, lease=order.lease) as host:
         async for result in Worker(host, poll=0.1, until_idle=True).work():
             if isinstance(result, tuple):
                 raise result[1]
@@ -230,7 +243,11 @@ async def _decide_all(host: Runtime, world: World) -> None:
 
 
 async def _decide(host: Runtime, world: World, decided: Collection[str] = ()) -> list[str]:
-    """Decide on every call in doubt by asking the world, but on what is ``decided``; return their keys."""
+    """Decide on every call in doubt by asking the world, and on every request, but on what is ``decided``.
+
+    Returns:
+        The keys and requests that were decided on.
+    """
     keys = []
     for view in [host.status(run) for run in host.store.unfinished()]:
         if view.pending is None or view.pending["phase"] != "doubt" or view.pending["key"] in decided:
@@ -240,6 +257,22 @@ async def _decide(host: Runtime, world: World, decided: Collection[str] = ()) ->
         output = int(key.partition(":")[2]) if happened else None
         with suppress(EventRefused, LeaseLost):  # another decided meanwhile, or took the run over
             await host.resolve(view.run, happened, output, by=worlds.PERSON)
+    for body in list(host.desk.requests()):
+        if body["request"] in decided or body["held"]:
+            continue
+        keys.append(body["request"])
+        # Mostly yes; the same whenever a seed is tried again.
+        verdict: Verdict = "deny" if crc32(body["request"].encode()) % 8 == 0 else "approve"
+        with suppress(EventRefused, LeaseLost):
+            asked, times = (
+                host.desk.request(body["request"])[0],
+                {"now": world.now(), "until": body["expires"]},
+            )
+            decision = signed(asked, verdict, worlds.APPROVER, worlds.approver_key(), **times)
+            if verdict == "deny":  # before it somebody else says yes in ann's name
+                forged = replace(decision, verdict="approve").as_data()
+                host.store.post(body["run"], DECIDED, {"payload": forged, "by": worlds.APPROVER}, world.now())
+            await host.decide(decision)
     return keys
 
 

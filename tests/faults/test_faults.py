@@ -19,6 +19,7 @@ ENOUGH = {
     "processes": (15, 100),
     "time": (35, 180),
     "clock": (10, 60),
+    "races": (140, 12_000),
     "simulation": (1000, 100_000),
 }
 """Points that must have been struck: in CI, and in the long run."""
@@ -28,13 +29,13 @@ MUST_FIRE = {
     "clock": {
         f"{way} {name}"
         for way in ("back", "forward")
-        for name in ("in back-off", "after slow", "after a lease is taken")
+        for name in ("in back-off", "after slow", "after leases are taken")
     },
     "time": {"clock back in back-off", "clock forward in back-off"},
     "simulation": {
         *("fails", "refused", "broken", "late", "hangs", "acted", "unsent", "probe fails", "cancel", "crash"),
         *("clock back", "clock forward", "second process", "LeaseLost", "StoreUnusable"),
-        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "acquire")),
+        *(f"store {how} {what}" for how in ("refuses to", "fails after") for what in ("commit", "claim")),
     },
 }
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from statemachine import Call, ToolFailure
+from statemachine.approvals.keys import public_text
 
 Trouble = Literal["", "fails", "refused", "broken", "late", "hangs", "acted", "unsent"]
 """What goes wrong with a call.
@@ -24,6 +29,13 @@ answers nonsense. ``late``, ``hangs``: it outlives its timeout, after it has act
 """
 
 PERSON = "a person"
+APPROVER = "ann"
+
+
+@cache
+def approver_key() -> Ed25519PrivateKey:
+    """Return the approver's key: the same in every world, and so of no use anywhere else."""
+    return Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,11 @@ class Effect:
     troubles: tuple[Trouble, ...] = ()
     threaded: bool = False
 
+    @property
+    def irreversible(self) -> bool:
+        """Whether it needs approval."""
+        return "reversibility: none" in self.contract
+
 
 _RETRY = "retry: {{{}: {{max: 3, initial: 10ms, factor: 2, cap: 1s}}}}"
 _WRITE = "effect: write, reversibility: partial, idempotent: "
@@ -61,6 +78,7 @@ EFFECTS = (
     Effect("lost", _WRITE + "false, timeout: 30ms, " + _RETRY.format("timeout"), True, ("late", "hangs")),
     Effect("block", _WRITE + "false, timeout: 700ms", unsafe=True, threaded=True),
     Effect("overrun", _WRITE + "false, timeout: 30ms, probe: happened", True, ("late",), threaded=True),
+    Effect("wire", "effect: write, reversibility: none, idempotent: false, timeout: 700ms", unsafe=True),
 )
 # What undoes two of the effects: they are called by a roll back, and by no state.
 UNDOES = {
@@ -176,7 +194,20 @@ class World:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.machine.write_text(machine())
         self.effects.touch()
+        (self.folder / "policy.yaml").write_text(
+            f"approvers: {{{APPROVER}: {{key: '{public_text(approver_key())}'}}}}\nnotify: [{{file: '{self.told}'}}]\n"
+        )
         return self
+
+    @property
+    def told(self) -> Path:
+        """The file to which each request for approval is added when people are told of it."""
+        return self.folder / "told.jsonl"
+
+    def requests(self) -> set[str]:
+        """Return the ids of the requests that people were told of; a line that was cut off tells nobody."""
+        text = self.told.read_text() if self.told.exists() else ""
+        return {json.loads(line)["request"] for line in text.split("\n")[:-1]}
 
     def lines(self) -> list[Line]:
         """Return every effect there was, in order."""

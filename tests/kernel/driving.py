@@ -111,7 +111,10 @@ class Run:
 
     def take(self, event: Event) -> Step:
         """Let an event happen."""
-        self.last = step(self.definition, self.last.snapshot, event, self.now)
+        before = self.last.snapshot
+        self.last = step(self.definition, before, event, self.now)
+        # What leaves no record is not committed: it must not have moved the run.
+        assert self.last.entries or self.last.snapshot == before
         self.steps.append(self.last)
         return self.last
 

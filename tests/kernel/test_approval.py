@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from statemachine.errors import InvalidMachine
+from statemachine.journal.replay import replay
 from statemachine.kernel import DECIDED, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
 from statemachine.kernel.asking import digest_of
 from statemachine.machine.definition import Definition
@@ -217,6 +218,31 @@ def test_a_freeze_holds_an_approved_call_and_only_broken_glass_gets_through() ->
     run.last, run.now = held, 1500.0
     decide(run, "bob", "deny")
     assert run.state == "no"
+
+
+@pytest.mark.parametrize("change", ["fresh_for", "input", "guard"])
+def test_a_held_call_that_can_no_longer_be_made_is_answered_in_the_step_that_finds_it_out(
+    change: str,
+) -> None:
+    """Too old an input, one that cannot be computed, or a guard that says no: recorded, so never found out twice."""
+    wire = {
+        "fresh_for": "with: {n: answer.size}, approval: {expires: 1d}",
+        "input": "with: {n: '1 / (fresh.answer ? 1 : 0)'}, approval: {expires: 1d}",
+        "guard": "approval: {expires: 1d, when: fresh.answer}",
+    }[change]
+    text = f"""
+look: {{do: look, save: {{answer: output}}, on: {{done: wire}}}}
+wire: {{do: wire, {wire}, on: {{done: end, failed.guard: fail, failed.stale_data: old}}}}
+old: {{final: failed}}
+"""
+    run = Run(define(text, limits={"otherwise": "fail"}))
+    run.finish(GOOD)
+    decide(run, hold=run.now + 7200)
+    run.now += 7200
+    run.take(Event(RELEASED))
+    assert (run.state, run.calls) == ("old" if change == "fresh_for" else "fail", 1)
+    written = [(made.at, *entry) for made in run.steps for entry in made.entries]
+    assert replay(run.definition, "run", [(n, *record) for n, record in enumerate(written, 1)]).conforms
 
 
 def test_glass_is_broken_by_two() -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from statemachine.journal.replay import replay
-from statemachine.kernel import PendingCall, Snapshot, due, step
+from statemachine.kernel import DECIDED, Event, PendingCall, Snapshot, due, step
 from statemachine.kernel.migrating import move
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
@@ -72,6 +72,28 @@ def test_a_run_goes_on_in_the_new_version_where_it_was() -> None:
     found = replay(first, "run", journal(run.steps), {run.definition.digest: run.definition}.__getitem__)
     assert (found.conforms, found.snapshot) == (True, run.last.snapshot)
     assert not replay(first, "run", journal(run.steps)).conforms
+
+
+@pytest.mark.parametrize("tool", ["wire", "mail"])
+def test_what_was_approved_of_the_old_version_is_not_approved_of_the_new_one(tool: str) -> None:
+    """Whether it would make the same call or another one with the same input: it is asked for anew."""
+    wires = "send: {do: %s, approval: {expires: 1h}, on: {done: end, failed: fail, denied: fail}}"
+    run = Run(version(wires % "wire", version="1"))
+    first, request = run.definition, run.pending.request
+    moved(run, version(wires % tool))
+    yes = {"verdict": "approve", "approver": "ann"}
+    run.take(Event(DECIDED, {"request": request, **yes}))
+    assert (run.last.entries, run.calls) == ((), 0)
+    run.wait()
+    assert run.pending.request != request
+    assert run.entries[-1][1]["machine"] == run.definition.digest
+    run.take(Event(DECIDED, {"request": request, **yes}))
+    assert run.calls == 0
+    run.take(Event(DECIDED, {"request": run.pending.request, **yes}))
+    assert run.call.tool == tool
+    assert replay(
+        first, "run", journal(run.steps), {run.definition.digest: run.definition}.__getitem__
+    ).conforms
 
 
 def test_states_and_fields_are_renamed_and_new_ones_filled() -> None:

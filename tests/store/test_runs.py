@@ -6,7 +6,7 @@ import pytest
 
 from statemachine.errors import EventRefused, InvalidInput, RunOwned, StoreUnusable, UnknownRun
 from statemachine.journal import decode
-from statemachine.store import NewRun, Ready, Store, StoredMachine
+from statemachine.store import NewRun, Ready, Release, Store, StoredMachine
 
 
 def test_a_run_keeps_the_machine_that_it_was_started_with(store: Store, new_run) -> None:
@@ -133,8 +133,9 @@ def test_a_lease_keeps_others_out_until_it_ends(store: Store, new_run) -> None:
     assert store.acquire("r1", "alice", 110.0, 10.0, lambda owner: owner == "bob") == 4
     assert store.renew("alice", 115.0, 10.0) == 1
     assert store.load("r1").lease_until == 125.0
-    assert not store.release("r1", 3)
-    assert store.release("r1", 4)
+    store.commit([Release("r1", 3)])
+    assert store.load("r1").owner == "alice"
+    store.commit([Release("r1", 4)])
     assert store.load("r1").owner is None
     assert store.acquire("r1", "bob", 116.0, 10.0, lambda _: False) == 5
     with pytest.raises(UnknownRun):

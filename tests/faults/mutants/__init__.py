@@ -12,20 +12,31 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from sqlalchemy import update
+from sqlalchemy import true, update
 
 from statemachine.errors import LeaseLost, StoreUnusable
-from statemachine.host import runtime
+from statemachine.host import approving, runtime
 from statemachine.host.driver import Driver
+from statemachine.host.leasing import Leases
 from statemachine.host.runtime import Runtime
 from statemachine.journal import record
-from statemachine.kernel import FINISH, RESOLVE, Event, PendingCall, Snapshot, Step, calls
+from statemachine.kernel import (
+    ANNOUNCED,
+    FINISH,
+    RESOLVE,
+    Event,
+    PendingApproval,
+    PendingCall,
+    Snapshot,
+    Step,
+    calls,
+)
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import enter
 from statemachine.machine.load import load
 from statemachine.machine.model import Tool
 from statemachine.machine.outcome import Failure
-from statemachine.store import Commit, NewRun, Store, database, writer
+from statemachine.store import Change, Commit, Store, database, queries, store, writer
 from statemachine.store.schema import runs
 from tests.faults import world as worlds
 
@@ -77,10 +88,9 @@ def _intent_after(_take: Any) -> Any:
 
 
 def _commit_unawaited(_commit: Any) -> Any:
-    async def commit(self: Runtime, step: Commit | NewRun) -> None:
-        if (
-            isinstance(step, NewRun) or step.consumed
-        ):  # else a driver would find the same message in its inbox for ever
+    async def commit(self: Runtime, step: Change) -> None:
+        # Else a driver would find the same message in its inbox for ever.
+        if not isinstance(step, Commit) or step.consumed:
             await _commit(self, step)
             return
         task = asyncio.create_task(delayed(self, step))
@@ -101,20 +111,8 @@ def _any_epoch(_refusal: Any) -> Any:
     return lambda commit, held: _refusal(commit, held and {**held, "epoch": commit.epoch})
 
 
-def _lease_ignored(acquire: Any) -> Any:
-    return lambda self, run, owner, now, seconds, dead: acquire(
-        self, run, owner, now, seconds, lambda _: True
-    )
-
-
-def _same_epoch(acquire: Any) -> Any:
-    def taken(self: Store, run: str, *arguments: Any) -> int:
-        epoch = int(acquire(self, run, *arguments)) - 1
-        with self._write() as connection:
-            connection.execute(update(runs).where(runs.c.id == run).values(epoch=epoch))
-        return epoch
-
-    return taken
+def _same_epoch(leased: Any) -> Any:
+    return lambda owner, until: leased(owner, until).values(epoch=runs.c.epoch)
 
 
 def _new_key(send: Any) -> Any:
@@ -179,16 +177,16 @@ def _forgets(field: str, empty: Any) -> Callable[[Any], Any]:
 
 
 def _snapshot_later(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+    def committed(self: Store, commits: Sequence[Change]) -> Any:
         kept = [
-            step if isinstance(step, NewRun) else replace(step, snapshot=self.load(step.run).snapshot)
+            replace(step, snapshot=self.load(step.run).snapshot) if isinstance(step, Commit) else step
             for step in commits
         ]
         verdicts = commit(self, kept)
         worlds.current.reached("between records and snapshot")
         with self._write() as connection:
             for step, refused in zip(commits, verdicts, strict=True):
-                if refused is None and not isinstance(step, NewRun):
+                if refused is None and isinstance(step, Commit):
                     connection.execute(
                         update(runs).where(runs.c.id == step.run).values(snapshot=step.snapshot)
                     )
@@ -198,7 +196,7 @@ def _snapshot_later(commit: Any) -> Any:
 
 
 def _swallowed(commit: Any) -> Any:
-    def committed(self: Store, commits: Sequence[Commit | NewRun]) -> Any:
+    def committed(self: Store, commits: Sequence[Change]) -> Any:
         try:
             return commit(self, commits)
         except StoreUnusable:
@@ -247,6 +245,23 @@ def _unchained(canonical: Any) -> Any:
     return lambda run, seq, at, kind, body, prev: canonical(run, seq, at, kind, body, "0" * 64)
 
 
+def _told_first(take: Any) -> Any:
+    async def taken(self: Driver, made: Step, handled: tuple[int, ...] = ()) -> None:
+        asked = [body for kind, body in made.entries if kind == "approval_requested"]
+        for way in self.services.desk.policy.notify if asked else ():
+            await approving._tell(way, asked[0])
+        await take(self, made, handled)
+
+    return taken
+
+
+def _told_nobody(_announce: Any) -> Any:
+    async def announce(self: approving.Desk, pending: PendingApproval) -> Event:
+        return Event(ANNOUNCED, {"request": pending.request, "told": ["everybody"]})
+
+    return announce
+
+
 _POWER, _SIMULATED, _KILLED = Check("power"), Check("simulation"), Check("kill")
 _FENCED = Check("stop", ("before a commit", 1))
 """Stopped before it stores its second step: for another it is too early, or that one has gone on, or just taken over."""
@@ -263,11 +278,13 @@ MUTANTS: dict[str, Mutant] = {
     "epoch-not-checked": Mutant(
         "a late writer may store what fits", writer, "_refusal", _any_epoch, (_FENCED,)
     ),
-    "lease-ignored": Mutant("a lease that lasts is taken", Store, "acquire", _lease_ignored, (_FENCED,)),
-    "epoch-not-raised": Mutant("who takes over has the same epoch", Store, "acquire", _same_epoch),
+    "lease-ignored": Mutant(
+        "a lease that lasts is taken", queries, "free", lambda _: lambda *_: true(), (_FENCED,)
+    ),
+    "epoch-not-raised": Mutant("who takes over has the same epoch", store, "leased", _same_epoch),
     "lease-not-held": Mutant(
         "calls are made on a lease that has run out",
-        Runtime,
+        Leases,
         "hold",
         lambda _: lambda *_: None,
         (Check("stop", ("after a commit", 1)),),
@@ -328,6 +345,20 @@ MUTANTS: dict[str, Mutant] = {
         "pinned",
         lambda _: lambda store, digest: load(worlds.current.machine),
         (Check("kill", ("before look", 1)),),
+    ),
+    "unasked": Mutant(
+        "what is irreversible asks nobody", Tool, "irreversible", lambda _: property(lambda _: False)
+    ),
+    "forged-yes": Mutant("a yes with any signature counts", approving, "why_void", lambda _: lambda *_: ""),
+    "told-first": Mutant(
+        "people are told of a request that is not stored yet",
+        Driver,
+        "take",
+        _told_first,
+        (Check("kill", ("after people are told", 1)),),
+    ),
+    "told-nobody": Mutant(
+        "nobody is told, and that is not noticed", approving.Desk, "announce", _told_nobody
     ),
     "unchained": Mutant("records are not chained", record, "canonical", _unchained),
 }
