@@ -97,6 +97,38 @@ def test_all_are_foretold_and_only_those_with_a_place_are_moved(
     assert "wait" in program("resolve", calls, "--happened", "--output", '""', expect=3).out
 
 
+PYTHON = """
+from pydantic import BaseModel
+from statemachine import Final, Machine
+
+class Context(BaseModel):
+    name: str
+    text: str
+
+machine = Machine("greeter", version="1", context=Context, events={"go": {}})
+
+@machine.state(initial=True, effect="read", save="text", on={"done": "ask", "failed": "fail"})
+def greet(name: str) -> str:
+    return f"hello {name}"
+
+machine.add("ask", on={"go": "complete"})
+machine.add("complete", Final.succeeded, output={"text": "text"})
+machine.add("fail", Final.failed)
+"""
+
+
+def test_a_python_machine_whose_code_has_changed_goes_on_and_is_warned_of(
+    program: Program, write: Callable[[str, str], str]
+) -> None:
+    """Its declaration is pinned, and has the same digest; the code of its tools is another."""
+    file = write("greeter.py", PYTHON)
+    view = program("run", file, "-i", "name=ann", "--json", expect=3).data
+    write("greeter.py", PYTHON.replace("hello", "good day"))
+    done = program("send", view["run"], "go", "--json", expect=0)
+    assert "the code of the tools of greeter 1 has changed since the run began" in done.err
+    assert (done.data["digest"], done.data["output"]) == (view["digest"], {"text": "hello ann"})
+
+
 REFUSED = {
     "of slow has no place in act": SECOND.replace("do: slow", "do: other").replace("slow:", "other:"),
     "its input `s` does not fit": SECOND.replace('"sleep 30"', '"sleep {s}", input: {s: int}').replace(
