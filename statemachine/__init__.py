@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from statemachine.machine.python import Retry as Retry
     from statemachine.machine.python import To as To
     from statemachine.repl.debugger import Debugger as Debugger
+    from statemachine.repl.run import Run as Run
 
 _PLACES = {
     "Backoff": "machine.python",
@@ -34,6 +35,7 @@ _PLACES = {
     "Past": "machine.call",
     "Reply": "machine.call",
     "Retry": "machine.python",
+    "Run": "repl.run",
     "RunView": "host.view",
     "Runtime": "host.runtime",
     "To": "machine.python",

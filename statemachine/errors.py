@@ -184,6 +184,10 @@ class StoreUnusable(StateMachineError):
     """The store cannot be opened, read or written, or is newer than this code."""
 
 
+class NotDelivered(StateMachineError):
+    """What is told to others outside did not arrive there; the store has it, and it is told later."""
+
+
 class DiskFailed(StoreUnusable):
     """The disk is full or fails: nothing of the step was stored, and the run goes on where it was when it works."""
 
@@ -196,6 +200,10 @@ def disk_refused(error: OSError, message: str) -> StoreUnusable:
 
 class NotReplayable(StateMachineError):
     """A journal cannot be replayed, because something that decided is gone; the message names it."""
+
+
+class NotErasable(StateMachineError):
+    """A run, or a call of it, cannot be erased now; the message says what to do first."""
 
 
 class OutputUnwritable(StateMachineError):

@@ -43,10 +43,12 @@ def journals_conform(request: pytest.FixtureRequest, opened_stores: set[Path]) -
 
 def _replay_all(place: Path) -> None:
     from statemachine.host.replay import replay_run
+    from statemachine.host.view import restore
     from statemachine.store import Store
 
     with Store.open(place, create=False) as store:
-        found = [replay_run(store, run.id) for run in store.runs()]
+        whole = [run.id for run in store.runs() if not restore(store, store.load(run.id)).erased]
+        found = [replay_run(store, run) for run in whole]
     wrong = [f"{run.run}: record {run.deviation.seq}: {run.deviation.why}" for run in found if run.deviation]
     if wrong:
         pytest.fail(f"journals in {place} are no paths of their machines: {'; '.join(wrong)}", pytrace=False)

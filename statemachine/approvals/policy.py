@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -45,6 +46,16 @@ class Approver(Part):
     key: Annotated[Text, AfterValidator(_key)]
     roles: tuple[Word, ...] = ()
     until: Annotated[Text, AfterValidator(_moment)] | None = None
+
+
+class Signer(Part):
+    """Who signs checkpoints of the store, and approves nothing: a worker's key, or an auditor's.
+
+    Attributes:
+        key: Their public key.
+    """
+
+    key: Annotated[Text, AfterValidator(_key)]
 
 
 class Window(Part):
@@ -136,14 +147,10 @@ class Notifier(Part):
 
     @property
     def name(self) -> str:
-        """The way, as the journal names it."""
-        return (
-            f"shell {self.shell[0]}"
-            if self.shell
-            else f"file {self.file}"
-            if self.file
-            else f"{self.webhook}"
-        )
+        """The way, as the journal names it: of an address its host, for the rest of one is often a secret."""
+        if self.shell:
+            return f"shell {self.shell[0]}"
+        return f"file {self.file}" if self.file else f"webhook {urlsplit(self.webhook or '').hostname}"
 
 
 class Policy(Part):
@@ -151,6 +158,7 @@ class Policy(Part):
 
     Attributes:
         approvers: People by name.
+        signers: Who else signs checkpoints, by name.
         break_glass: Roles or names that may, two of them together, approve out of turn and inside a freeze.
         freeze: Times in which calls that need approval are held.
         by_time: Patterns of tools whose calls an unanswered request may approve, if their state says so.
@@ -158,10 +166,16 @@ class Policy(Part):
     """
 
     approvers: dict[Name, Approver] = Field(default={})
+    signers: dict[Name, Signer] = Field(default={})
     break_glass: tuple[Word, ...] = ()
     freeze: tuple[Window, ...] = ()
     by_time: tuple[Word, ...] = ()
     notify: tuple[Notifier, ...] = ()
+
+    def signing_key(self, name: str) -> str | None:
+        """Return the public key with which one of this name signs checkpoints; None when nobody of it does."""
+        found = self.signers.get(name) or self.approvers.get(name)
+        return found.key if found is not None else None
 
     def may_answer(self, name: str, asked: tuple[str, ...], now: float) -> bool:
         """Return whether a person is one of those who are asked: by name, by role, or because anyone is."""

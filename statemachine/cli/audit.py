@@ -1,4 +1,4 @@
-"""Commands for auditors: audit verify, anchor, export, verifier."""
+"""Commands for auditors: audit verify, anchor, export, erase, verifier."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from statemachine.store import ReadOnlyStore
 
 audit = typer.Typer(
-    help="For auditors: verify a store, and note its state outside of it.",
+    help="For auditors: verify a store, note its state outside of it, erase payloads.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,6 +32,21 @@ AnchorFile = Annotated[
         help="What `audit anchor` wrote, kept where whoever can write the store cannot.", metavar="FILE"
     ),
 ]
+
+
+class Readers(StrEnum):
+    """For whom calls are told."""
+
+    compliance = "compliance"
+    technical = "technical"
+
+
+class Form(StrEnum):
+    """What calls are written as."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    cloudevents = "cloudevents"
 
 
 @audit.command()
@@ -115,7 +131,7 @@ def add_anchor(
     stdout()
     private = load_key(key or default_folder() / f"{name}.key") if name else None
     with _store(db) as store:
-        made = add(store, file, _policy(store, policy), time.time(), name, private)
+        made, _ = add(store, file, _policy(store, policy), time.time(), name, private)
     if as_json:
         say_json(made)
         return
@@ -129,9 +145,11 @@ def add_anchor(
 def export(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of runs; without any, all of them.")] = None,
     stream: Annotated[
-        str, typer.Option(help="compliance: without payload; technical: with input, output and errors.")
-    ] = "compliance",
-    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+        Readers, typer.Option(help="compliance: without payload; technical: with input, output and errors.")
+    ] = Readers.compliance,
+    form: Annotated[
+        Form, typer.Option("--format", help="One JSON object a line, a table, or one CloudEvent 1.0 a line.")
+    ] = Form.jsonl,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
@@ -145,18 +163,80 @@ def export(
     import csv
 
     from statemachine.cli.terminal import say_json_line
-    from statemachine.host.exporting import FIELDS, as_cells, export_calls
+    from statemachine.host.exporting import FIELDS, as_cells, as_event, export_calls
 
-    if stream not in FIELDS or form not in ("jsonl", "csv") or (as_json and form == "csv"):
-        raise typer.BadParameter("--stream is compliance or technical, --format is jsonl or csv")
-    chosen: Stream = "compliance" if stream == "compliance" else "technical"
-    out = csv.writer(stdout())
-    if form == "csv":
-        out.writerow(FIELDS[chosen])
+    if as_json and form is Form.csv:
+        raise typer.BadParameter("--json goes with --format jsonl or cloudevents")
+    chosen: Stream = stream.value
+    table = csv.writer(stdout())
+    if form is Form.csv:
+        table.writerow(FIELDS[chosen])
     with _store(db) as store:
+        here = store.identity()
         for run in [store.find(one) for one in ids] if ids else [run for run, _, _ in store.heads()]:
             for call in export_calls(store, run, chosen):
-                out.writerow(as_cells(call)) if form == "csv" else say_json_line(call)
+                if form is Form.csv:
+                    table.writerow(as_cells(call))
+                else:
+                    say_json_line(as_event(call, chosen, here) if form is Form.cloudevents else call)
+
+
+@audit.command()
+def erase(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="Ids of runs, which may be shortened, or keys of calls (RUN:SEQ).", metavar="RUN|CALL…"
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why, for the record; it stays.")],
+    name: Annotated[
+        str, typer.Option("--as", help="Your name in the policy, to sign it.", metavar="NAME")
+    ] = "",
+    key: KeyFile = None,
+    db: Db = None,
+    as_json: Json = False,
+) -> None:
+    """Erase what runs that have ended, or calls of them, were given and what they got; the chain stays whole.
+
+    Out of records, snapshots and large values, and out of the database's file, which is written anew. What moved the
+    run stays: states, tools, failure classes, times, who decided. That it was erased, by whom and why is recorded.
+    Once more does no harm, and finishes one that was interrupted. Of a call, each equal value in the run goes too.
+
+    Exit codes: 0 erased, 2 the run has not ended or there is none, 4 the file could not be written anew: give the
+    command once more.
+
+    Example: statemachine audit erase 3f2a --reason "asked for by the customer, ticket 812"
+    """
+    from statemachine.approvals.keys import default_folder, load_key
+    from statemachine.cli.look import open_store
+    from statemachine.host.erasing import erase as take_out
+    from statemachine.host.owner import user
+
+    if not reason.strip():
+        raise typer.BadParameter("--reason says why; it must not be empty")
+    if key is not None and not name:
+        raise typer.BadParameter("--key goes with --as NAME")
+    stdout()
+    private = load_key(key or default_folder() / f"{name}.key") if name else None
+    with open_store(db) as store:
+        try:
+            found = [
+                take_out(store, one, reason=reason, by=name or user(), now=time.time(), key=private)
+                for one in what
+            ]
+        finally:
+            store.scrub()
+    if as_json:
+        say_json([one.as_data() for one in found])
+        return
+    for one in found:
+        which = f"call {one.call}" if one.call else f"run {one.run}"
+        say(f"{which}: erased {'before ' if one.already else ''}by {one.by}: records {one.records}")
+        if one.guessable:
+            say(f"  {one.guessable} of them have no salt: with their digests one can try out what they held")
+        if one.copies:
+            say(f"  copies of what the run knew are in: {', '.join(one.copies)}; erase them, too")
 
 
 @audit.command()

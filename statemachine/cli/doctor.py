@@ -26,7 +26,13 @@ _PACKAGES = (
     "rfc8785",
     "psutil",
 )
-_EXTRAS = {"svglib": "pdf", "prometheus-client": "metrics", "pytest": "repair", "coverage": "repair"}
+_EXTRAS = {
+    "svglib": "pdf",
+    "prometheus-client": "metrics",
+    "opentelemetry-sdk": "metrics",
+    "pytest": "repair",
+    "coverage": "repair",
+}
 
 
 def doctor(db: Db = None, as_json: Json = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, run_ids, say, say_json, stdout
 from statemachine.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ def render(
         ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Draw this run on its machine; the id may be shortened.", metavar="ID")
+        str | None,
+        typer.Option(
+            help="Draw this run on its machine; the id may be shortened.",
+            metavar="ID",
+            autocompletion=run_ids,
+        ),
     ] = None,
     against: Annotated[
         str | None, typer.Option(help="Draw what changed since this older machine.", metavar="OLD")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from statemachine.cli.beside import beside
 from statemachine.cli.declare import File
 from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
-from statemachine.cli.terminal import Db, Json, RunId, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, say, say_json, stdout
 from statemachine.errors import InvalidInput
 from statemachine.host.owner import user
 
@@ -48,6 +49,9 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", help="Only make the run, for a worker to drive, and print its id.")
     ] = False,
+    step: Annotated[
+        bool, typer.Option("--step", help="Step the run at a prompt, as `repl FILE` does.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start a run and drive it until it ends or waits for an event or a person.
@@ -60,6 +64,8 @@ def run(
     not known to it, so use --detach to make them all at once.
 
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…"
+
+    Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…" --step
     """
     from statemachine.cli import many
     from statemachine.kernel.inputs import checked_inputs
@@ -71,6 +77,12 @@ def run(
         raise typer.BadParameter(
             "--detach leaves the run to a worker, so that --follow has nothing to follow"
         )
+    if step:
+        if times is not None or lines is not None or detach or follow:
+            raise typer.BadParameter("--step is for one run, held between two steps: write it alone")
+        from statemachine.cli.repl import step_new
+
+        step_new(file, inputs, db, as_json)
     stdout()
     definition = load(file)
     given = given_inputs(definition, inputs or [])
@@ -88,7 +100,7 @@ def run(
 
 
 def resume(
-    run: Annotated[str | None, typer.Argument(help="Id of a run; it may be shortened.")] = None,
+    run: MaybeRunId = None,
     every: Annotated[bool, typer.Option("--all", help="Resume every run that nobody drives.")] = False,
     db: Db = None,
     follow: Annotated[bool, typer.Option("--follow", help="Stay while a run waits for an event.")] = False,
@@ -235,7 +247,8 @@ def drive(
         with progress(quiet=as_json) as observer:
             async with Runtime(db, observer=observer, create=create, follow=follow, policy=policy) as runtime:
                 stop_on_signals(runtime, stopped)
-                view = await work(runtime)
+                with beside(runtime):
+                    view = await work(runtime)
                 done = view.finished is not None and succeeded(runtime, view)
                 return view, path_of(runtime.store, view.run), done
 
@@ -259,16 +272,17 @@ def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
         results = []
         async with Runtime(db, create=False, follow=follow) as runtime:
             stop_on_signals(runtime, stopped)
-            async for result in runtime.resume_all():
-                if isinstance(result, RunView):
-                    results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
-                    if not as_json:
-                        _tell(result)
-                else:
-                    run, error = result
-                    results.append({"run": run, "error": type(error).__name__, "message": str(error)})
-                    if not as_json:
-                        print(f"{run}: {error}", file=sys.stderr)
+            with beside(runtime):
+                async for result in runtime.resume_all():
+                    if isinstance(result, RunView):
+                        results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
+                        if not as_json:
+                            _tell(result)
+                    else:
+                        run, error = result
+                        results.append({"run": run, "error": type(error).__name__, "message": str(error)})
+                        if not as_json:
+                            print(f"{run}: {error}", file=sys.stderr)
         return results
 
     results = asyncio.run(work())

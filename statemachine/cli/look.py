@@ -97,12 +97,14 @@ def runs(
 
 
 def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
-    """Say how a run stands: its state, what it waits for, since when, until when, and why.
+    """Say how a run stands, and why it does not move: what it waits for, since when, until when, and who can act.
 
     Example: statemachine status 3f2a
     """
+    from statemachine.host.approving import policy_of
     from statemachine.host.facts import facts
     from statemachine.host.pinned import declared
+    from statemachine.host.standstill import standstill
     from statemachine.host.view import path_of, restore, view_of
 
     now = time.time()
@@ -112,18 +114,22 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         view = view_of(stored, snapshot)
         path = path_of(store, view.run)
         fields = declared(store, stored.machine).context
+        still = standstill(store, stored, snapshot, policy_of(store), now)
     known = facts(fields, snapshot, now)
     if as_json:
         told = {fact.name: fact.as_data() for fact in known}
-        say_json({**view.as_data(), "context": view.context, "facts": told, "path": path})
+        why = {"standstill": still and still.as_data()}
+        say_json({**view.as_data(), **why, "context": view.context, "facts": told, "path": path})
         return
     lines = {
         "run": view.run,
         "machine": f"{view.machine} {view.version} sha256:{view.digest[:12]}",
         "status": f"{view.status} in {view.state}",
-        "waits for": view.waiting,
-        "since": f"{when(view.updated)} ({lasting(now - view.updated)} ago)" if not view.finished else "",
-        "until": when(view.due),
+        "waits for": still.says if still else "",
+        "since": f"{when(still.since)} ({lasting(now - still.since)} ago)" if still else "",
+        "until": f"{when(still.until)}; {still.then}" if still and still.until else "",
+        "who": f"{still.who}{still.act and f': {still.act}'}" if still else "",
+        "also": still.also if still else "",
         "reason": view.reason,
         "call": _call(view.pending),
         "amended": "its outcome is recorded, but not trusted" if snapshot.amended else "",

@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from statemachine.cli.beside import (
+    Anchor,
+    AnchorCommand,
+    AnchorEvery,
+    AnchorRecords,
+    Beside,
+    Compliance,
+    SignAs,
+    SigningKey,
+    beside,
+)
 from statemachine.cli.signals import stop_on_signals
 from statemachine.cli.terminal import Db, Json, say, say_json, say_json_line, stdout
 from statemachine.errors import InvalidInput, StateMachineError
@@ -96,7 +107,7 @@ def run_all(
     async def work() -> int:
         async with Runtime(db, follow=follow) as runtime:
             stop_on_signals(runtime, stopped)
-            with tally(as_json, len(given)) as counted:
+            with beside(runtime), tally(as_json, len(given)) as counted:
                 started = run_many(
                     runtime, lambda inputs: runtime.start(definition, inputs), given, at_once=at_once
                 )
@@ -157,6 +168,13 @@ def worker(
             "--metrics", metavar="HOST:PORT", help="Serve the measures of the store to Prometheus there."
         ),
     ] = None,
+    anchor: Anchor = None,
+    anchor_every: AnchorEvery = "10m",
+    anchor_records: AnchorRecords = 10_000,
+    anchor_command: AnchorCommand = None,
+    name: SignAs = "",
+    key: SigningKey = None,
+    compliance: Compliance = None,
     as_json: Json = False,
 ) -> None:
     """Drive runs that can move and that nobody drives; several workers may share a database.
@@ -167,12 +185,18 @@ def worker(
     and SIGTERM stop it at a safe point. Exit codes: 0 idle, 4 the store refused or a run could not be driven (it
     is tried again by the next worker that starts), 128 + signal; how the runs ended does not count.
 
-    Example: statemachine worker --at-once 50 --metrics 127.0.0.1:9464
+    Beside the runs it can note their heads outside of the store, signed (--anchor), and append a record of each call to
+    a file (--compliance); of several workers with the same file one does. OpenTelemetry gets spans, metrics and log
+    records where the environment says so (OTEL_EXPORTER_OTLP_ENDPOINT, …).
+
+    Example: statemachine worker --at-once 50 --metrics 127.0.0.1:9464 --anchor /mnt/worm/runs.anchors --as worker
     """
     from statemachine.cli.tally import tally
     from statemachine.host.runtime import Runtime
     from statemachine.host.worker import Worker
 
+    asked = Beside(anchor, anchor_every, anchor_records, anchor_command, name, key, compliance)
+    asked.check()
     stdout()
     stopped: list[int] = []
 
@@ -180,7 +204,7 @@ def worker(
         # A service may be up before the first run; whoever waits for the end of runs has some.
         async with Runtime(db, create=not until_idle) as runtime:
             stop_on_signals(runtime, stopped)
-            with _metrics(runtime, metrics), tally(as_json, None) as counted:
+            with _metrics(runtime, metrics), beside(runtime, asked), tally(as_json, None) as counted:
                 at_work = Worker(runtime, at_once=at_once, poll=poll, until_idle=until_idle).work()
                 async with aclosing(at_work):
                     async for result in at_work:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, say, say_json
+from statemachine.cli.terminal import Db, Json, MaybeRunId, say, say_json
 from statemachine.host.owner import user
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def migrate(
     to: Annotated[
         str, typer.Option("--to", help="The new version: a machine in YAML or Python.", metavar="FILE")
     ],
-    run: Annotated[str | None, typer.Argument(help="Id of a run; it may be shortened.")] = None,
+    run: MaybeRunId = None,
     every: Annotated[bool, typer.Option("--all", help="All unfinished runs of the machine.")] = False,
     machine: Annotated[
         str | None, typer.Option("--machine", help="With --all: only runs of this version (a digest).")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from statemachine.cli.drive import Inputs, given_inputs
-from statemachine.cli.terminal import Db, Json, RunId, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, RunId, run_ids, say, say_json, stdout
 
 if TYPE_CHECKING:
     from statemachine.repl.debugger import Debugger
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 def repl(
     what: Annotated[
         str,
-        typer.Argument(help="A machine's file, for a new run, or the id of a stored one.", metavar="FILE|ID"),
+        typer.Argument(
+            help="A machine's file, for a new run, or the id of a stored one.",
+            metavar="FILE|ID",
+            autocompletion=run_ids,
+        ),
     ],
     inputs: Inputs = None,
     db: Db = None,
@@ -32,27 +37,34 @@ def repl(
 
     Example: statemachine repl machines/agent/agent.yaml --input words=12 --input text="…"
     """
-    from statemachine.repl.prompt import talk
-
-    new = _is_file(what)
-    if inputs and not new:
+    if _is_file(what):
+        step_new(what, inputs, db, as_json)
+    if inputs:
         raise typer.BadParameter("--input is for a new run; `set` at the prompt changes a stored one")
-    out = stdout()
-    if new:
-        from statemachine.machine.load import load
+    _talk(lambda debugger: debugger.open(what), db, as_json, create=False)
 
-        definition = load(what)
-        given = given_inputs(definition, inputs or [])
+
+def step_new(file: str, inputs: list[str] | None, db: str | None, as_json: bool) -> NoReturn:
+    """Start a run, and step it at a prompt."""
+    from statemachine.machine.load import load
+
+    stdout()
+    definition = load(file)
+    given = given_inputs(definition, inputs or [])
 
     async def begin(debugger: Debugger) -> None:
-        if new:
-            debugger.file = Path(what)
-            await debugger.start(definition, given)
-        else:
-            await debugger.open(what)
+        debugger.file = Path(file)
+        await debugger.start(definition, given)
 
-    refused = asyncio.run(talk(begin, db, out, create=new, as_json=as_json))
-    raise typer.Exit(2 if refused and not out.isatty() else 0)
+    _talk(begin, db, as_json, create=True)
+
+
+def _talk(
+    begin: Callable[[Debugger], Awaitable[object]], db: str | None, as_json: bool, *, create: bool
+) -> NoReturn:
+    from statemachine.repl.prompt import talk
+
+    raise typer.Exit(asyncio.run(talk(begin, db, stdout(), create=create, as_json=as_json)))
 
 
 def _is_file(what: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, lasting, say, say_json, say_json_line, stdout
+from statemachine.cli.terminal import Db, Json, MaybeRunId, lasting, say, say_json, say_json_line, stdout
 from statemachine.errors import NotReplayable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def replay(
-    run: Annotated[str | None, typer.Argument(help="Id of a run; it may be shortened.")] = None,
+    run: MaybeRunId = None,
     every: Annotated[bool, typer.Option("--all", help="Replay every run.")] = False,
     against: Annotated[
         Path | None, typer.Option(help="A changed machine: which recorded decisions would it make otherwise?")

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, say, say_json, stdout, when
+from statemachine.cli.terminal import Db, Json, MaybeRunId, say, say_json, stdout, when
 
 if TYPE_CHECKING:
     from statemachine.host.stopping import Stops
     from statemachine.store import Scope, Store
 
-Run = Annotated[str | None, typer.Argument(help="Id of a run; it may be shortened.")]
 Machine = Annotated[str | None, typer.Option("--machine", help="Every run of the machine of this name.")]
 Tool = Annotated[str | None, typer.Option("--tool", help="Every call of the tool of this name.")]
 All = Annotated[bool, typer.Option("--all", help="Every call of every run.")]
 
 
 def stop(
-    run: Run = None,
+    run: MaybeRunId = None,
     machine: Machine = None,
     tool: Tool = None,
     every: All = False,
@@ -58,7 +57,7 @@ def stop(
 
 
 def start(
-    run: Run = None,
+    run: MaybeRunId = None,
     machine: Machine = None,
     tool: Tool = None,
     every: All = False,

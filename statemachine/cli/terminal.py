@@ -19,7 +19,31 @@ Db = Annotated[
         metavar="URL",
     ),
 ]
-RunId = Annotated[str, typer.Argument(help="Id of a run; it may be shortened while it is unique.")]
+
+
+def run_ids(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return ids of runs for a shell's completion, the newest first, each with how the run stands."""
+    from statemachine.errors import StateMachineError
+    from statemachine.host.runtime import default_db
+    from statemachine.store.reading import ReadOnlyStore
+
+    try:
+        with ReadOnlyStore.open(ctx.params.get("db") or default_db()) as store:
+            found = store.runs(limit=200)
+    except StateMachineError:  # where nothing can be read there is nothing to complete
+        return []
+    return [
+        (row.id, f"{row.name} {row.status} in {row.state}") for row in found if row.id.startswith(incomplete)
+    ]
+
+
+RunId = Annotated[
+    str,
+    typer.Argument(help="Id of a run; it may be shortened while it is unique.", autocompletion=run_ids),
+]
+MaybeRunId = Annotated[
+    str | None, typer.Argument(help="Id of a run; it may be shortened.", autocompletion=run_ids)
+]
 
 
 @cache

@@ -30,6 +30,12 @@ _TELLING = 30.0
 """Seconds that one way of telling people may take."""
 
 
+def policy_of(store: Store) -> Policy:
+    """Return the policy that counts for a store: of ``STATEMACHINE_POLICY``, else ``policy.yaml`` beside it."""
+    named = os.environ.get(POLICY)
+    return read_policy(Path(named or Path(store.name).resolve().with_name("policy.yaml")))
+
+
 class Desk:
     """Where requests of a store's runs and decisions on them meet.
 

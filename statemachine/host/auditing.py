@@ -14,10 +14,11 @@ from statemachine.approvals.keys import verifies
 from statemachine.approvals.policy import Policy
 from statemachine.errors import NotReplayable, StateMachineError, StoreUnusable, UnknownRun
 from statemachine.host.anchoring import Anchored
+from statemachine.host.erasing import signed_wrongly
 from statemachine.host.pinned import VERSION_OF
 from statemachine.host.replay import Journal, replay_run
 from statemachine.host.view import restore
-from statemachine.journal import Chain, Record, decode
+from statemachine.journal import ERASURE, Chain, Record, decode
 from statemachine.kernel import Snapshot, Step, due, waiting_for
 from statemachine.machine.model import Declaration
 from statemachine.store import ReadOnlyStore, StoredRun
@@ -133,6 +134,10 @@ def _audit_run(store: ReadOnlyStore, policy: Policy, run: str, anchored: Anchore
             problems += _path(store, stored)
         except NotReplayable as error:
             note = f"its chain is whole, but its path was not verified: {error}"
+    if not problems and reader.erasure:
+        problems += _what_is_left(store, stored, reader.erasure)
+        signed = f"signed by {reader.erasure['by']}" if "signature" in reader.erasure else "not signed"
+        note += f"; the erasure of records {reader.erasure['records']} is {signed}"
     return RunAudit(run, reader.count, tuple(problems), note)
 
 
@@ -141,6 +146,7 @@ class _Reader:
 
     Attributes:
         count: Records that were read.
+        erasure: What the last record of an erasure says; empty when nothing was erased.
     """
 
     def __init__(self, store: ReadOnlyStore, policy: Policy, stored: StoredRun) -> None:
@@ -148,6 +154,7 @@ class _Reader:
         self._requests: dict[str, Mapping[str, Any]] = {}
         self._starter, self._version = "", ""
         self.count = 0
+        self.erasure: Mapping[str, Any] = {}
 
     def read(self) -> Iterator[Problem]:
         stored, run = self._stored, self._stored.id
@@ -161,9 +168,12 @@ class _Reader:
                 return
             self.count, last = self.count + 1, record
             yield from self._look_into(record)
-        if last is None:
+        if last is None or chain is None:
             yield Problem("end", "it has no records", run, 1)
             return
+        if (suspect := chain.unaccounted) is not None:
+            why = "what is left of it is not what its erasure left, or nothing says that it was erased"
+            yield Problem("record", why, run, suspect.seq)
         if (last.seq, last.hash) != (stored.seq, stored.head):
             gone = last.seq < stored.seq
             why = (
@@ -194,6 +204,10 @@ class _Reader:
             if kind == "run_started":
                 self._starter = str(body.get("by", ""))
                 yield from self._parent(body, record.seq)
+        elif kind == ERASURE:
+            self.erasure = body
+            if why := signed_wrongly(run, record.seq, body, self._policy):
+                yield Problem("record", f"its erasure is not what was signed: {why}", run, record.seq)
         elif kind == "approval_requested":
             self._requests[str(body.get("request"))] = body
         elif body.get("result") not in ("void", "expired") and "decision" in body:
@@ -234,7 +248,7 @@ class _Reader:
         return ""
 
 
-_TOLD = frozenset(("run_started", "migrated", "approval_requested", "approval_decided"))
+_TOLD = frozenset(("run_started", "migrated", "approval_requested", "approval_decided", ERASURE))
 """The kinds of records whose bodies are verified against something else than the chain and the path."""
 
 
@@ -285,6 +299,18 @@ def _path(store: ReadOnlyStore, stored: StoredRun) -> Iterator[Problem]:
         yield Problem("snapshot", f"the run cannot be read: {type(error).__name__}: {error}", run, stored.seq)
 
 
+def _what_is_left(store: ReadOnlyStore, stored: StoredRun, erasure: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the row of an erased run, whose path cannot be taken again."""
+    if sha256(stored.snapshot.encode()).hexdigest() != erasure["snapshot"]:
+        yield Problem("snapshot", "the snapshot is not what its erasure left", stored.id, stored.seq)
+        return
+    snapshot = restore(store, stored)
+    said = {"status": snapshot.status, "state": snapshot.state} | dict.fromkeys(_row(store, stored))
+    if other := [name for name, value in said.items() if getattr(stored, name) != value or value is None]:
+        why = f"its row says another {', '.join(other)} than its erasure left"
+        yield Problem("run", why, stored.id, stored.seq)
+
+
 def _plain(snapshot: Snapshot) -> Any:
     """Return a snapshot as it is after the way through JSON."""
     return json.loads(json.dumps(snapshot.as_data()))
@@ -316,7 +342,7 @@ _SAME = 1e-6
 
 def _reviewed(last: Record) -> bool:
     """Return whether a run's last record came after its end."""
-    return last.kind == "approval_reviewed"
+    return last.kind in ("approval_reviewed", ERASURE)
 
 
 def _why_other(digest: str, name: str, version: str, declaration: str) -> str:

@@ -179,13 +179,14 @@ class Driver:
         What else it leads to happens: a run that is stopped is held where it would make its next call.
         """
         made, now = step(self.definition, self.snapshot, event, self.now()), self.now()
-        if made.call is None or self._stop(made.call) is None:
+        if made.call is None or self.stop_of(made.call) is None:
             return made
         held = step(self.definition, self.snapshot, replace(event, hold=True), now)
         # An outcome is never left lying: of a call that has just ended another one may be made (a refresh).
         return made if held.call is not None and event.name == FINISH else None if held.call else held
 
-    def _stop(self, call: PendingCall) -> Stop | None:
+    def stop_of(self, call: PendingCall) -> Stop | None:
+        """Return the stop that holds a call; None when none does."""
         machine = self.definition.declaration.machine
         return self.services.stops.holding(self.snapshot.run, machine, call.tool)
 

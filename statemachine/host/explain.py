@@ -233,6 +233,12 @@ def _advise(stored: StoredRun, snapshot: Snapshot, calls: tuple[CallAccount, ...
             event = (stored.waiting or "").removeprefix("event ").split(" ")[0]
             return "escalate", f"it waits for {stored.waiting}", f"statemachine send {run} {event}"
         return "continue", "what is completed is not done again", f"statemachine resume {run}"
+    if snapshot.erased:
+        return (
+            "stop",
+            f"it was {snapshot.erased}; nobody knows any more how to undo or repeat what it did",
+            "",
+        )
     if stored.status == "succeeded":
         return "stop", "it has succeeded; there is nothing to do", ""
     written = [call for call in calls if call.stands]

@@ -5,28 +5,123 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import decode
+from statemachine.journal.erasing import erasure_of
 from statemachine.machine.model import Declaration, Tool
 from statemachine.store import Store
 
 Stream = Literal["compliance", "technical"]
 
 #: All that the compliance stream holds. Of a call's input it tells only what the tool's declaration names.
+#: ``seq`` is the record of the intent, ``as_of`` the record that last told of the call.
 COMPLIANCE = (
-    "run", "seq", "at", "machine", "version", "state", "key", "attempt", "tool", "effect", "reversibility",
-    "sentence", "reads", "modifies", "undoes", "authorised_by", "authorised_how", "request", "input_sha256",
-    "outcome", "ended_at",
+    "run", "seq", "as_of", "at", "machine", "version", "state", "key", "attempt", "tool", "effect", "reversibility",
+    "sentence", "reads", "modifies", "undoes", "authorised_by", "authorised_how", "request",
+    "input_sha256", "outcome", "ended_at", "erased",
 )  # fmt: skip
 TECHNICAL = (
-    "run", "seq", "at", "machine", "version", "state", "key", "attempt", "tool", "input", "outcome", "output",
-    "error", "ended_at", "seconds", "cost",
+    "run", "seq", "as_of", "at", "machine", "version", "state", "key", "attempt", "tool", "input", "outcome",
+    "output", "error", "ended_at", "seconds", "cost", "erased",
 )  # fmt: skip
 FIELDS: Mapping[Stream, tuple[str, ...]] = {"compliance": COMPLIANCE, "technical": TECHNICAL}
 
+ENDING = ("call_finished", "call_in_doubt", "call_resolved")
+"""The kinds of records that say how a call ended, as far as anybody knows."""
+
+_DECIDED = "in doubt; "
 _NAMED = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a record says of an attempt at a call.
+
+    Attributes:
+        call: All that is known of it by now.
+        closed: Whether nothing more will be said of it.
+        repeated: Whether that is so because it was made again, without a word on how it ended.
+    """
+
+    call: Mapping[str, Any]
+    closed: bool
+    repeated: bool = False
+
+    def only(self, stream: Stream) -> dict[str, Any]:
+        """Return the fields of a stream and no other."""
+        return {name: self.call.get(name) for name in FIELDS[stream]}
+
+
+class Calls:
+    """A run's calls, folded from its records as they come, from the first.
+
+    Args:
+        store: Where the run lies: its machine is read from there.
+        run: Its id.
+    """
+
+    def __init__(self, store: Store, run: str) -> None:
+        self._store, self._run = store, run
+        self._state, self._by = "", ""
+        self._declaration: Declaration | None = None
+        self._tried: dict[str, dict[str, Any]] = {}
+        self._granted: dict[str, tuple[str, str]] = {}
+        self._asked: dict[str, Mapping[str, Any]] = {}
+        self._latest: dict[str, Any] | None = None  # the call that ended last
+
+    @property
+    def unended(self) -> list[Told]:
+        """Those of which nothing more was said so far."""
+        return [Told(call, closed=False) for call in self._tried.values()]
+
+    def add(self, seq: int, at: float, kind: str, body: Mapping[str, Any]) -> Told | None:
+        """Take the next record, and return what it says of an attempt at a call, if it ends one or puts it in doubt."""
+        if kind in VERSION_OF:
+            self._declaration = declared(self._store, body[VERSION_OF[kind]])
+            self._by = body.get("by", self._by)
+            self._state = self._state or body.get("snapshot", {}).get("state", self._declaration.initial)
+        elif kind == "transition":
+            self._state = body["to"]
+        elif kind == "approval_requested":
+            self._asked[body["request"]] = body
+        elif kind == "approval_decided" and body["result"] in ("counted", "granted", "held"):
+            request = body["request"]
+            self._granted[request] = _authorised(body["decision"], self._granted.get(request))
+        elif kind == "call_intended":
+            before = self._tried.pop(body["key"], None)
+            self._tried[body["key"]] = self._intended(seq, at, body)
+            return Told(before | {"as_of": seq}, closed=True, repeated=True) if before else None
+        elif kind in ENDING:
+            key = body["key"]
+            if kind == "call_in_doubt" and self._latest is not None and self._latest["key"] == key:
+                self._tried[key] = self._latest  # it failed in a way that leaves open whether it happened
+            if key in self._tried:
+                call = self._tried[key]
+                before = call["outcome"]
+                call |= _ended(kind, body, at - call["at"]) | {"ended_at": at, "as_of": seq}
+                call["erased"] = str(erasure_of(body) or "") or call["erased"]
+                if before.startswith(_DECIDED):
+                    call["outcome"] += f"; was {before}"
+                if kind == "call_finished":
+                    self._latest = self._tried.pop(key)
+                return Told(dict(call), closed=kind == "call_finished")
+        return None
+
+    def _intended(self, seq: int, at: float, body: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._declaration is not None  # a run begins with its machine
+        who, how = (self._by, "the machine, started by them") if self._by else ("", "the machine")
+        allowed = body.get("approval") or ""
+        if allowed in self._granted:
+            who, how = self._granted[allowed]
+        about = {"run": self._run, "seq": seq, "as_of": seq, "at": at, "state": self._state}
+        about |= {"machine": self._declaration.machine, "version": self._declaration.version}
+        about |= {"request": allowed, "authorised_by": who, "authorised_how": how}
+        about["erased"] = str(erasure_of(body) or "")
+        return about | _told(self._declaration.tools[body["tool"]], body, self._asked.get(allowed, {}))
 
 
 def export_calls(store: Store, run: str, stream: Stream) -> Iterator[dict[str, Any]]:
@@ -37,42 +132,16 @@ def export_calls(store: Store, run: str, stream: Stream) -> Iterator[dict[str, A
         run: Its id.
         stream: Which fields of it: :data:`COMPLIANCE` or :data:`TECHNICAL`.
     """
-    state, by = "", ""
-    declaration: Declaration | None = None
-    tried: dict[str, dict[str, Any]] = {}
-    granted: dict[str, tuple[str, str]] = {}
-    asked: dict[str, Mapping[str, Any]] = {}
+    calls, closed = Calls(store, run), None
     for record in store.records(run):
         body: Any = decode(record.body, store.blob)
-        if record.kind in VERSION_OF:
-            declaration, by = declared(store, body[VERSION_OF[record.kind]]), body.get("by", by)
-            state = state or body.get("snapshot", {}).get("state", declaration.initial)
-        elif record.kind == "transition":
-            state = body["to"]
-        elif record.kind == "approval_requested":
-            asked[body["request"]] = body
-        elif record.kind == "approval_decided" and body["result"] in ("counted", "granted", "held"):
-            request = body["request"]
-            granted[request] = _authorised(body["decision"], granted.get(request))
-        elif record.kind == "call_intended":
-            assert declaration is not None  # a run begins with its machine
-            if (before := tried.pop(body["key"], None)) is not None:
-                yield _only(before, stream)  # made again without a word on the attempt before
-            who, how = (by, "the machine, started by them") if by else ("", "the machine")
-            allowed = body.get("approval") or ""
-            if allowed in granted:
-                who, how = granted[allowed]
-            tool = declaration.tools[body["tool"]]
-            about = {"run": run, "seq": record.seq, "at": record.at, "state": state, "request": allowed}
-            about |= {"machine": declaration.machine, "version": declaration.version}
-            about |= {"authorised_by": who, "authorised_how": how}
-            tried[body["key"]] = about | _told(tool, body, asked.get(allowed, {}))
-        elif record.kind in ("call_finished", "call_in_doubt", "call_resolved") and body["key"] in tried:
-            call = tried[body["key"]]
-            call |= _ended(record.kind, body, record.at - call["at"]) | {"ended_at": record.at}
-            if record.kind == "call_finished":
-                yield _only(tried.pop(body["key"]), stream)
-    yield from (_only(call, stream) for call in tried.values())
+        told = calls.add(record.seq, record.at, record.kind, body)
+        if closed is not None and (told is None or told.closed):
+            yield closed.only(stream)  # the next record did not put it in doubt
+        closed = told if told is not None and told.closed else None
+    if closed is not None:
+        yield closed.only(stream)
+    yield from (told.only(stream) for told in calls.unended)
 
 
 def _authorised(decision: Mapping[str, Any], before: tuple[str, str] | None) -> tuple[str, str]:
@@ -108,7 +177,7 @@ def _ended(kind: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]
         return {"outcome": "in doubt"}
     if kind == "call_resolved":
         happened = {True: "happened", False: "did not happen", None: "was not decided"}[body["happened"]]
-        return {"outcome": f"in doubt; {body['by'] or 'somebody'} said that it {happened}"}
+        return {"outcome": f"{_DECIDED}{body['by'] or 'somebody'} said that it {happened}"}
     failed = body["kind"] == "failure"
     return {
         "outcome": f"failed: {body['class']}" if failed else body["kind"],
@@ -129,9 +198,25 @@ def _filled(template: str, given: Mapping[str, Any]) -> str:
     return _NAMED.sub(value, template)
 
 
-def _only(call: Mapping[str, Any], stream: Stream) -> dict[str, Any]:
-    """Return the fields of a stream and no other."""
-    return {name: call.get(name) for name in FIELDS[stream]}
+def as_event(call: Mapping[str, Any], stream: Stream, store: str) -> dict[str, Any]:
+    """Return a record as a CloudEvent: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md.
+
+    Args:
+        call: The record.
+        stream: Which one it is of.
+        store: Which store it is from. An event's id is that of the journal's record that last told of the call.
+    """
+    ended = call["at"] if call["ended_at"] is None else call["ended_at"]
+    return {
+        "specversion": "1.0",
+        "id": f"{call['run']}:{call['as_of']}",
+        "source": f"/statemachine/stores/{store}",
+        "type": f"statemachine.call.{stream}",
+        "subject": call["key"],
+        "time": datetime.fromtimestamp(ended, UTC).isoformat(),
+        "datacontenttype": "application/json",
+        "data": dict(call),
+    }
 
 
 def as_cells(call: Mapping[str, Any]) -> list[str]:

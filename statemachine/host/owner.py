@@ -27,6 +27,14 @@ def is_dead(owner: str) -> bool:
     return False
 
 
+def spoken(owner: str) -> str:
+    """Return an owner for people: which process of which host."""
+    match owner.split(":"):
+        case [host, pid, _, _]:
+            return f"process {pid} on {host}"
+    return owner or "another process"
+
+
 def _started(pid: int) -> int | None:
     """Return when a process started, in milliseconds since the epoch; None when there is none."""
     import psutil

@@ -86,6 +86,12 @@ def default_db() -> str:
     return os.environ.get("STATEMACHINE_DB") or DEFAULT_DB
 
 
+def work_folder(store: str | Path) -> Path:
+    """Return where the folders of a store's runs lie, by its path."""
+    base = Path(store).resolve()
+    return base.with_name(f"{base.name}.work")
+
+
 class Runtime:
     """Runs machines on a store. An async context manager; its methods raise StateMachineError.
 
@@ -123,9 +129,9 @@ class Runtime:
         self.follow = follow
         self.patience = patience
         base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
-        self._policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
+        self.policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
         self.starter = user() if starter is None else starter
-        self._work = base.resolve().with_name(f"{base.name}.work")
+        self._work = work_folder(base)
         self._committer = Committer(lambda: self.store)
         self.leases = Leases(lambda: self.store, self.owner, self.clock, lease)
         self._drivers: dict[str, Driver] = {}
@@ -143,7 +149,7 @@ class Runtime:
     @cached_property
     def desk(self) -> Desk:
         """Where requests for approval and decisions meet."""
-        return Desk(self.store, self._policy)
+        return Desk(self.store, self.policy)
 
     async def __aenter__(self) -> Self:
         return self
@@ -206,8 +212,9 @@ class Runtime:
         return self._view(made.snapshot.run)
 
     def noted(self, definition: Definition) -> dict[str, Any]:
-        """Return what is written down of a run that begins: who starts it, its tools' code, what is proved of it."""
+        """Return what is written down of a run that begins: who starts it, its tools' code, its salt, what is proved."""
         noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
+        noted["salt"] = secrets.token_hex(16)
         return {name: value for name, value in noted.items() if value}
 
     async def begin(self, definition: Definition, made: Step, owner: str | None) -> str:
@@ -416,7 +423,12 @@ class Runtime:
         run = self.store.find(run)
         stored = self.store.load(run)
         definition = pinned(self.store, stored.machine)
-        refuse_if_doubtful(definition, restore(self.store, stored))
+        snapshot = restore(self.store, stored)
+        refuse_if_doubtful(definition, snapshot)
+        if snapshot.erased:
+            raise EventRefused(
+                f"run {run} was {snapshot.erased}; nobody knows any more how to undo what it did"
+            )
         if stored.finished is None:
             return await self._post(run, UNDO, {}, by)
         ledger = ledger_of(self.store, definition, run)

@@ -13,7 +13,8 @@ from typing import Any
 from statemachine.diagrams.trail import SHOWN, Passage, Stay, Stray, Trail
 from statemachine.diagrams.ways import Way, candidates, every_way
 from statemachine.host.pinned import VERSION_OF, declared
-from statemachine.journal import Record, decode
+from statemachine.journal import ERASURE, Record, decode
+from statemachine.journal.erasing import Erasure
 from statemachine.machine.definition import REFUSED, event_names
 from statemachine.machine.model import Declaration
 from statemachine.store import Store
@@ -25,7 +26,7 @@ _FAILING = ("failed", "timeout", "limit", "stuck", "cancelled", "partial", "deni
 _CALLS = ("call_intended", "call_finished", "call_in_doubt", "call_resolved")
 _ASKED = ("approval_requested", "approval_decided", "call_held")
 _TOLD = frozenset(
-    ("run_started", "migrated", "event", "transition", "timer_set", "run_finished", *_CALLS, *_ASKED)
+    ("run_started", "migrated", "event", "transition", "timer_set", "run_finished", ERASURE, *_CALLS, *_ASKED)
 )
 
 
@@ -163,6 +164,9 @@ class _Fold:
         counted.update({there: value for state, value in before.items() if (there := name(state))})
 
     def take(self, at: float, kind: str, body: Mapping[str, Any]) -> None:
+        if kind == ERASURE:
+            self._reason = str(Erasure(at, body["by"], body["reason"], 0))
+            return  # the run had ended before
         self._last = at
         match kind:
             case "run_started":

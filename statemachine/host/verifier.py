@@ -5,9 +5,12 @@ Usage: python verify.py runs.db|records.jsonl [--anchor FILE]
 It answers, without the program that wrote them: are these the records that were written? What is promised:
 
 1. A run's records are numbered 1, 2, 3 ... Each holds the hash of the one before it (`prev`) and its own (`hash`):
-   SHA-256 over RFC 8785 JSON of at, body, kind, prev, run and seq, where the body enters as its own SHA-256. The
-   first `prev` is SHA-256 over {"machine": digest, "run": id}; the first record's body names that digest.
-   So an edited, inserted, removed, moved or foreign record breaks the chain there.
+   SHA-256 over RFC 8785 JSON of at, body, kind, prev, run and seq, where the body enters as the SHA-256 of its salt
+   (if it has one) and itself. The first `prev` is SHA-256 over {"machine": digest, "run": id}; the first record's
+   body names that digest. So an edited, inserted, removed, moved or foreign record breaks the chain there.
+   An erased body begins with {"$erased": and tells that SHA-256; its salt is gone. A later record of the kind
+   run_erased says who erased and why, and as `left` the SHA-256 over a line "seq sha256-of-what-is-left" for each
+   erased record before it. If the last one says something else, what was erased was not erased by the program.
 2. A run's row tells the number and the hash of its last record; a large value lies apart, by its SHA-256, and so
    does a machine, by that of its text as RFC 8785 JSON once defaults are left out (the full program checks that).
 3. A file of anchors holds, for each run, number and hash of the last record at some time, and checkpoints: the
@@ -40,9 +43,13 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def hash_of(run: str, seq: int, at: float, kind: str, body: str, prev: str) -> str:
+def hash_of(run: str, seq: int, at: float, kind: str, body: str, prev: str, salt: str = "") -> str:
     """Return the hash that a record must have."""
-    digest = sha256(body.encode()).hexdigest()
+    digest = sha256((salt + body).encode()).hexdigest()
+    if body.startswith('{"$erased":'):
+        digest = json.loads(body)["$erased"]["digest"]
+        if salt or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError("an erased body tells no digest, or its salt is still there")
     run, kind = json.dumps(run, ensure_ascii=False), json.dumps(kind, ensure_ascii=False)
     text = f'{{"at":{number(at)},"body":"{digest}","kind":{kind},"prev":"{prev}","run":{run},"seq":{seq}}}'
     return sha256(text.encode()).hexdigest()
@@ -61,33 +68,45 @@ def check_chains(
     """Return what is wrong with records that come run by run; note in ``heads`` where each run ends.
 
     Args:
-        records: run, seq, at, kind, body, prev and hash of each.
+        records: run, seq, at, kind, body, prev, hash and salt of each.
         heads: Filled with the last good record of each run.
         hashes: Those that an anchor names; the ones that are found are taken out.
     """
     problems: list[str] = []
     broken, seq, last = "", 0, ""
     now: Any = None
-    for run, found_seq, at, kind, body, prev, found in records:
+    left, suspect = sha256(), 0  # what is left of erased records; one that no erasure speaks for
+    for run, found_seq, at, kind, body, prev, found, salt in records:
         if run != now:
-            now, seq = run, 0
+            problems += unaccounted(now, suspect)
+            now, seq, left, suspect = run, 0, sha256(), 0
         elif run == broken:
             continue
         seq += 1
         try:
             if seq == 1:
                 last = genesis(run, json.loads(body)["digest"])
-            good = (found_seq, prev, found) == (seq, last, hash_of(run, seq, at, kind, body, last))
+            good = (found_seq, prev, found) == (seq, last, hash_of(run, seq, at, kind, body, last, salt))
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError):
             good = False
         if not good:
             problems.append(f"run {run}, record {seq}: it is not what was written here, the chain breaks")
-            broken = run
+            broken, suspect = run, 0
             continue
         last = found
+        if body.startswith('{"$erased":'):
+            left.update(f"{seq} {sha256(body.encode()).hexdigest()}\n".encode())
+            suspect = suspect or seq
+        elif kind == "run_erased":
+            suspect = 0 if json.loads(body).get("left") == left.hexdigest() else seq
         heads[run] = (seq, last)
         hashes.discard((run, seq, last))
-    return problems
+    return problems + unaccounted(now, suspect)
+
+
+def unaccounted(run: str, seq: int) -> list[str]:
+    """Return what is wrong when a record was erased, and no record of an erasure says that this is left of it."""
+    return [f"run {run}, record {seq}: what is left of it is not what its erasure left"] if seq else []
 
 
 def check_database(file: Path, anchored: Heads, store: str) -> tuple[list[str], Heads]:
@@ -100,7 +119,9 @@ def check_database(file: Path, anchored: Heads, store: str) -> tuple[list[str], 
     problems = [] if problems == ["the file is damaged: ok"] else problems
     heads: Heads = {}
     wanted = {(run, seq, head) for run, (seq, head) in anchored.items()}
-    columns = "run, seq, at, kind, body, prev, hash"
+    columns = "run, seq, at, kind, body, prev, hash, salt"
+    if not any(row[1] == "salt" for row in database.execute("PRAGMA table_info(records)")):
+        columns = columns.replace("salt", "''")  # a store of old
     rows = database.execute(f"SELECT {columns} FROM records ORDER BY run, seq")
     problems += check_chains(rows, heads, wanted)
     problems += [
@@ -147,6 +168,7 @@ def check_lines(file: Path, anchored: Heads) -> tuple[list[str], Heads]:
                     body,
                     record["prev"],
                     record["hash"],
+                    record.get("salt", ""),
                 )
 
     heads: Heads = {}
@@ -161,19 +183,29 @@ def check_lines(file: Path, anchored: Heads) -> tuple[list[str], Heads]:
 def read_anchors(file: Path) -> tuple[list[str], Heads, str]:
     """Return what is wrong with a file of anchors, each run's head in it, and which store it is of."""
     heads: Heads = {}
+    new: Heads = {}
     prev = store = ""
+    seen = set()
     for place, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         data = json.loads(line)
         if "run" in data:
-            heads[data["run"]] = (data["seq"], data["head"])
+            new[data["run"]] = (data["seq"], data["head"])
             continue
+        parts = (f"{json.dumps(k)}:{number(v) if isinstance(v, float) else json.dumps(v, ensure_ascii=False)}"
+                 for k, v in sorted(data.items()))  # fmt: skip
+        checkpoint = sha256(f"{{{','.join(parts)}}}".encode()).hexdigest()
+        if checkpoint in seen:  # handed on twice, because nobody knew whether it had arrived
+            new = {}
+            continue
+        heads, new = {**heads, **new}, {}
         lines = (f"{run} {seq} {head}\n" for run, (seq, head) in sorted(heads.items()))
         digest = sha256("".join(lines).encode()).hexdigest()
         if (data["prev"], data["digest"], data["runs"]) != (prev, digest, len(heads)):
             return [f"{file}, line {place}: this checkpoint is not the one that was written"], {}, ""
-        parts = (f"{json.dumps(k)}:{number(v) if isinstance(v, float) else json.dumps(v, ensure_ascii=False)}"
-                 for k, v in sorted(data.items()))  # fmt: skip
-        prev, store = sha256(f"{{{','.join(parts)}}}".encode()).hexdigest(), data["store"]
+        seen.add(checkpoint)
+        prev, store = checkpoint, data["store"]
+    if new:
+        return [f"{file}: it ends without its checkpoint: it was cut, or a crash came between"], {}, ""
     return [], heads, store
 
 

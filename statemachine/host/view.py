@@ -38,6 +38,7 @@ class RunView:
         pending: The call that is under way, in doubt, held, or waits for approval.
         context: Its context.
         output: Its output, once it has ended.
+        erased: When, by whom and why payloads of it were erased, in words; empty for any other.
         db: The store that it lies in; empty when that is not known.
         edited: What a person changed by hand: fields, and calls whose outcome was pretended.
         parent: The record that it was forked off, ``run:seq``; empty for any other.
@@ -65,6 +66,7 @@ class RunView:
     output: Mapping[str, Any]
     edited: tuple[str, ...]
     parent: str
+    erased: str = ""
     db: str = field(default="", repr=False, compare=False)
 
     @property
@@ -138,6 +140,7 @@ def view_of(stored: StoredRun, snapshot: Snapshot, db: str = "") -> RunView:
         output=dict(snapshot.output or {}),
         edited=snapshot.edited,
         parent=snapshot.parent,
+        erased=snapshot.erased,
         db=db,
     )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +17,16 @@ from statemachine.journal.encoding import encode
 
 # Above this a whole float's digits are no longer the shortest ones, which RFC 8785 asks for.
 _EXACT = 2.0**53
+
+ERASURE = "run_erased"
+"""The kind of the record that says which records before it were erased, by whom and why."""
+
+MARK = "$erased"
+"""The key of a body whose payload was erased; beside it stands what is left of the body."""
+
+_MARKED = f'{{"{MARK}":'  # "$" sorts before every letter
+_DIGEST = re.compile("[0-9a-f]{64}")
+_SALT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,8 @@ class Record:
         body: What exactly: JSON text, byte for byte as it is stored.
         prev: Hash of the record before, or the run's genesis.
         hash: SHA-256, hexadecimal, over all of the above; the body enters by its own digest.
+        salt: 128 bits of chance, hexadecimal, that enter that digest before the body: once they are erased, nobody
+            can try out what the body may have been. Empty in records of old, and in erased ones.
     """
 
     run: str
@@ -37,6 +52,12 @@ class Record:
     body: str
     prev: str
     hash: str
+    salt: str = ""
+
+    @property
+    def erased(self) -> bool:
+        """Whether its payload was erased."""
+        return self.body.startswith(_MARKED)
 
 
 def genesis(run: str, machine: str) -> str:
@@ -44,8 +65,23 @@ def genesis(run: str, machine: str) -> str:
     return sha256(rfc8785.dumps({"run": run, "machine": machine})).hexdigest()
 
 
-def canonical(run: str, seq: int, at: float, kind: str, body: str, prev: str) -> bytes:
-    """Return what a record's hash is taken over: RFC 8785 JSON of its fields, the body by SHA-256.
+def digest_of_body(body: str, salt: str = "") -> str:
+    """Return the SHA-256 by which a body enters its record's hash; what is left of an erased one still tells it.
+
+    Raises:
+        ValueError: It says that it was erased, and does not tell the digest.
+    """
+    if not body.startswith(_MARKED):
+        return sha256(f"{salt}{body}".encode()).hexdigest()
+    mark = json.loads(body)[MARK]
+    digest = mark.get("digest") if isinstance(mark, dict) else None
+    if salt or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ValueError("what is left of an erased body tells no digest, or its salt is still there")
+    return digest
+
+
+def canonical(run: str, seq: int, at: float, kind: str, body: str, prev: str, salt: str = "") -> bytes:
+    """Return what a record's hash is taken over: RFC 8785 JSON of its fields, the body by its digest.
 
     The body enters as a digest so that it can be erased later while the chain still verifies.
     ``prev`` must be hexadecimal.
@@ -57,7 +93,7 @@ def canonical(run: str, seq: int, at: float, kind: str, body: str, prev: str) ->
         when = repr(at)
     else:
         when = rfc8785.dumps(at).decode()
-    digest = sha256(body.encode()).hexdigest()
+    digest = digest_of_body(body, salt)
     return (
         f'{{"at":{when},"body":"{digest}","kind":{_quoted(kind)},"prev":"{prev}","run":{_quoted(run)},"seq":{seq}}}'
     ).encode()
@@ -81,12 +117,14 @@ def seal(
     at = round(float(at), 6)
     records: list[Record] = []
     blobs: dict[str, bytes] = {}
-    for kind, value in entries:
+    chance = secrets.token_hex(_SALT // 2 * len(entries))
+    for place, (kind, value) in enumerate(entries):
         body, large = encode(value)
         blobs.update(large)
         seq += 1
-        digest = sha256(canonical(run, seq, at, kind, body, head)).hexdigest()
-        records.append(Record(run, seq, at, kind, body, head, digest))
+        salt = chance[place * _SALT : (place + 1) * _SALT]
+        digest = sha256(canonical(run, seq, at, kind, body, head, salt)).hexdigest()
+        records.append(Record(run, seq, at, kind, body, head, digest, salt))
         head = digest
     return tuple(records), blobs
 
@@ -94,7 +132,8 @@ def seal(
 def verify(records: Iterable[Record], machine: str) -> Record | None:
     """Return the first record that does not continue the chain, or None when all do.
 
-    Finds any record that was edited, inserted, moved, copied from another run, or taken out before the last.
+    Finds any record that was edited, inserted, moved, copied from another run, or taken out before the last, and any
+    that was erased without a record that says so.
     That the last ones are missing shows only when the last hash is compared with one kept elsewhere.
 
     Args:
@@ -102,7 +141,8 @@ def verify(records: Iterable[Record], machine: str) -> Record | None:
         machine: Digest of the machine that the run was started with.
     """
     chain = Chain(machine)
-    return next((record for record in records if not chain.follows(record)), None)
+    bad = next((record for record in records if not chain.follows(record)), None)
+    return bad or chain.unaccounted
 
 
 class Chain:
@@ -110,12 +150,18 @@ class Chain:
 
     Args:
         machine: Digest of the machine that the run was started with.
+
+    Attributes:
+        unaccounted: Once all records were read: the first that was erased, or the one that says so, if what is
+            left is not what was left when the last erasure was recorded; else None.
     """
 
-    __slots__ = ("_head", "_machine", "_place", "_run")
+    __slots__ = ("_head", "_left", "_machine", "_place", "_run", "unaccounted")
 
     def __init__(self, machine: str) -> None:
         self._machine, self._place, self._run, self._head = machine, 0, "", ""
+        self._left = Left()
+        self.unaccounted: Record | None = None
 
     def follows(self, record: Record) -> bool:
         """Return whether the next record continues the chain; after one that does not, none does."""
@@ -127,12 +173,46 @@ class Chain:
             self._head = ""
             return False
         self._head = record.hash
+        if record.erased:
+            self._left.add(record.seq, record.body)
+            self.unaccounted = self.unaccounted or record
+        elif record.kind == ERASURE:
+            # Only the last counts: a later erasure may take more out of what an earlier one left.
+            self.unaccounted = None if _told_left(record.body) == self._left.digest() else record
         return True
+
+
+class Left:
+    """What is left of a run's erased records, as a digest: a line ``seq sha256-of-body`` for each, in order."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines = sha256()
+
+    def add(self, seq: int, body: str) -> None:
+        """Take in what is left of the next erased record."""
+        self._lines.update(f"{seq} {sha256(body.encode()).hexdigest()}\n".encode())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all lines."""
+        return self._lines.hexdigest()
+
+
+def _told_left(body: str) -> object:
+    told = json.loads(body)
+    return told.get("left") if isinstance(told, dict) else None
 
 
 def _hashes(record: Record) -> bool:
     """Say whether a record's hash is that of its fields, whatever a hand has put into the database."""
-    at, kind, body = record.at, record.kind, record.body
-    if not (isinstance(at, float) and math.isfinite(at) and isinstance(kind, str) and isinstance(body, str)):
+    at, kind, body, salt = record.at, record.kind, record.body, record.salt
+    if not (isinstance(at, float) and math.isfinite(at)):
         return False
-    return sha256(canonical(record.run, record.seq, at, kind, body, record.prev)).hexdigest() == record.hash
+    if not (isinstance(kind, str) and isinstance(body, str) and isinstance(salt, str)):
+        return False
+    try:
+        told = canonical(record.run, record.seq, at, kind, body, record.prev, salt)
+    except ValueError:
+        return False
+    return sha256(told).hexdigest() == record.hash

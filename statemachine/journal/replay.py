@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from statemachine.errors import StateMachineError
+from statemachine.journal.erasing import refuse_erased
 from statemachine.kernel import (
     AGAIN,
     ANNOUNCED,
@@ -115,6 +116,9 @@ def replay(
         records: Its records; bodies as plain JSON data.
         versions: Finds the versions of the machine that the run was migrated to; needed only if it was.
         seen: Is given each step that conforms.
+
+    Raises:
+        NotReplayable: The run was erased.
     """
     steps, snapshot = 0, None
     try:
@@ -146,6 +150,7 @@ def retrace(
 
     Raises:
         Deviates: A record is not what the machine would have written.
+        NotReplayable: The run was erased.
     """
     return (made for _, made in moves(definition, run, records, after, ledger, versions))
 
@@ -160,7 +165,7 @@ def moves(
 ) -> Iterator[tuple[Event | None, Step]]:
     """Yield the steps as :func:`retrace` does, each with the event that led to it; None begins a run."""
     snapshot = after
-    coming, ledger = iter(records), Ledger(definition) if ledger is None else ledger
+    coming, ledger = _whole(run, records), Ledger(definition) if ledger is None else ledger
     ahead = deque(islice(coming, _AHEAD))
     while ahead:
         event, made = _step(definition, run, snapshot, ahead, ledger, versions)
@@ -175,6 +180,12 @@ def moves(
             ledger.migrate(definition)
         yield event, made
         snapshot = made.snapshot
+
+
+def _whole(run: str, records: Iterable[Written]) -> Iterator[Written]:
+    for record in records:
+        refuse_erased(run, record[3])
+        yield record
 
 
 def _step(

@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from statemachine.journal.erasing import erasure_of
 from statemachine.kernel.rollback import account
 
 Body = Mapping[str, Any]
 
 
 def tell(kind: str, body: Body) -> str:
-    """Return what a record says, in one line; an unknown kind is shown as it is."""
+    """Return what a record says, in one line, and whether it was erased; an unknown kind is shown as it is."""
     teller = _TELLERS.get(kind)
-    return teller(body) if teller is not None else f"{kind} {_short(body)}"
+    told = teller(body) if teller is not None else f"{kind} {_short(body)}"
+    erasure = erasure_of(body)
+    return told if erasure is None else f"{told} (erased, see record {erasure.record})"
 
 
 def _short(value: Any, most: int = 160) -> str:
@@ -130,6 +133,11 @@ def _timer(body: Body) -> str:
     return f"waits for time{why}"
 
 
+def _erased(body: Body) -> str:
+    what = f"the payload of call {body['call']}" if "call" in body else "the payload of the run"
+    return f"{what} was erased by {body['by'] or 'somebody'}, in records {body['records']}, because {body['reason']}"
+
+
 def _finished(body: Body) -> str:
     reason = f": {_short(body['reason'])}" if body["reason"] else ""
     return f"{body['status']} in {body['state']}{reason}"
@@ -161,4 +169,5 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "migrated": _migrated,
     "timer_set": _timer,
     "run_finished": _finished,
+    "run_erased": _erased,
 }

@@ -16,10 +16,10 @@ from statemachine.machine.definition import DENIED, REFUSED, STALE, Action, Aski
 from statemachine.machine.expressions import Expression
 
 
-def digest_of(given: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a call's input, as JSON with sorted keys, no spaces and no escapes but JSON's own."""
+def digest_of(given: Mapping[str, Any], salt: str) -> str:
+    """Return the SHA-256 of the run's salt and a call's input: JSON, keys sorted, no spaces, only JSON's own escapes."""
     text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=dict)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(f"{salt}{text}".encode()).hexdigest()
 
 
 def ask(
@@ -30,7 +30,7 @@ def ask(
     retries: Mapping[str, int] = NOTHING,
 ) -> None:
     """Ask for approval of a call, unless it was denied before; nobody is told before this is committed."""
-    asking, digest = action.asking, digest_of(given)
+    asking, digest = action.asking, digest_of(given, draft.before.salt)
     assert asking is not None
     if digest in draft.denied:
         draft.denied = {**draft.denied, digest: draft.denied[digest] + 1}
@@ -73,6 +73,7 @@ def _request(draft: Draft, action: Action, pending: PendingApproval) -> dict[str
         "summary": tool.summary or "",
         "input": dict(pending.input),
         "digest": pending.digest,
+        **({"salt": draft.before.salt} if draft.before.salt else {}),
         "reversibility": tool.reversibility or "full",
         "undo": tool.undo,
         "blast_radius": tool.blast_radius or "",

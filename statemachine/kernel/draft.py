@@ -223,6 +223,7 @@ class Draft:
             before.parent,
             self.amended,
             before.code,
+            before.salt,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

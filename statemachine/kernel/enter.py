@@ -112,7 +112,11 @@ def intend(
         return
     request = None
     if action.asking is not None and refreshes is None:
-        if approved is None or digest_of(given) != approved.digest or forbidden(draft, action.asking):
+        if (
+            approved is None
+            or digest_of(given, draft.before.salt) != approved.digest
+            or forbidden(draft, action.asking)
+        ):
             ask(draft, action, given, retries=retries)
             return
         request = approved.request

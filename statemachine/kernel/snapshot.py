@@ -69,7 +69,7 @@ class PendingApproval:
         request: The request's id, ``run:seq`` of its record.
         tool: The tool's name.
         input: The call's input as JSON data.
-        digest: SHA-256 of the input.
+        digest: SHA-256 of the run's salt and the input.
         level: Who is asked: an index into the state's levels.
         asked: When they were asked.
         expires: From when on no answer counts any more.
@@ -174,6 +174,9 @@ class Snapshot(NamedTuple):
         parent: The record that the run was forked off, ``run:seq``; empty for any other.
         amended: Whether an amendment waits for the end of the pending call, whose outcome is not trusted then.
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
+        salt: What the digests of inputs that approvals are bound to begin with, drawn by chance by the host: who
+            knows a digest alone cannot try out inputs. Empty in runs of old, and in erased ones.
+        erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
     """
 
     run: str
@@ -203,6 +206,8 @@ class Snapshot(NamedTuple):
     parent: str = ""
     amended: bool = False
     code: str = ""
+    salt: str = ""
+    erased: str = ""
 
     @property
     def finished(self) -> bool:
@@ -257,8 +262,9 @@ class Snapshot(NamedTuple):
             data["rollback"] = rollback | {"undone": dict(self.rollback.undone), "doubted": doubted}
         if self.amended:
             data["amended"] = True
-        if self.code:
-            data["code"] = self.code
+        for name in ("code", "salt", "erased"):
+            if text := getattr(self, name):
+                data[name] = text
         return _known(data)
 
     @classmethod

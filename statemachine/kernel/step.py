@@ -123,6 +123,7 @@ def _begun(
         cancelled=False,
         output=None,
         code=noted.get("code", ""),
+        salt=noted.get("salt", ""),
     )
     draft = Draft(definition, before, now)
     machine = {"machine": declared.machine, "version": declared.version, "digest": definition.digest}

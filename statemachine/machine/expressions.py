@@ -6,6 +6,7 @@ machine is loaded. A value that is missing at run time is an error of the expres
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,6 +135,8 @@ class Expression:
 
 def _plain(value: Any) -> Any:
     """Return CEL's result as JSON data; bytes, durations and times have no place in a context."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidExpression(f"gave {value}, which is no number in JSON")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, list):
@@ -200,7 +203,9 @@ class Scope:
     def _compile(self, text: str) -> cel.Expression:
         check_text(text, self.variables)
         try:
-            return self._env.compile(text)
+            compiled = self._env.compile(text)
+            compiled.return_type()  # of some results that it compiles the library has no type
+            return compiled
         except RuntimeError as error:
             raise explain(str(error), text, self.variables) from None
 

@@ -12,7 +12,19 @@ import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from statemachine.machine.duration import Duration
-from statemachine.machine.names import Count, DottedName, EventName, Json, Name, Text, TypeText, Word
+from statemachine.machine.names import (
+    Count,
+    DottedName,
+    EventName,
+    Json,
+    Name,
+    Secret,
+    Text,
+    TypeText,
+    Variable,
+    Word,
+    variable_of,
+)
 
 FailureClass = Literal[
     "transient",
@@ -236,6 +248,8 @@ class Tool(Part):
         failures: Exception name, errno name or exit status to failure class.
         retry: For a failure class, how often and when the call is repeated.
         input: Types of a shell tool's inputs; a Python tool's are those of its function.
+        secrets: What the tool needs and nobody may read, each as ``${env:NAME}``, read when the call is made: for a
+            function a parameter, for a command an environment variable. It is no input, and is never recorded.
         output: Type of a shell tool's output: ``str`` is its standard output, any other is read as JSON.
         says: What a call did, for auditors; ``{name}`` is replaced by that input, and no other is told.
         reads: What a call reads, such as ``vendor:{vendor}``.
@@ -259,6 +273,7 @@ class Tool(Part):
     failures: dict[Text, FailureClass] = {}
     retry: dict[FailureClass, Retry] = {}
     input: dict[Name, TypeText] = {}
+    secrets: dict[Variable, Secret] = {}
     output: TypeText | None = None
     says: Text | None = None
     reads: tuple[Text, ...] = ()
@@ -501,6 +516,11 @@ class Declaration(Part):
     def digest(self) -> str:
         """SHA-256 over the canonical JSON (RFC 8785) of :meth:`as_data`, in hexadecimal."""
         return hashlib.sha256(rfc8785.dumps(self.as_data())).hexdigest()
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The environment variables that its tools take secrets from."""
+        return tuple(sorted({variable_of(s) for tool in self.tools.values() for s in tool.secrets.values()}))
 
     def transitions(self) -> Iterator[tuple[tuple[str | int, ...], Transition]]:
         """Yield every transition with its path."""

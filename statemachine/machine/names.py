@@ -57,6 +57,34 @@ def _pattern(pattern: re.Pattern[str]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern.pattern})$"})
 
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""The name of an environment variable."""
+
+_SECRET = re.compile(rf"\$\{{env:({VARIABLE.pattern})\}}")
+
+
+def _variable(text: str) -> str:
+    if not VARIABLE.fullmatch(text):
+        raise ValueError("a name is letters, digits and _, and begins with a letter or _")
+    return text
+
+
+def _secret(text: str) -> str:
+    if not _SECRET.fullmatch(text):
+        raise ValueError(
+            "write ${env:NAME}, the environment variable that holds it: no secret belongs in a file"
+        )
+    return text
+
+
+def variable_of(secret: str) -> str:
+    """Return the environment variable that a reference to a secret names."""
+    return secret.removeprefix("${env:").removesuffix("}")
+
+
+Variable = Annotated[str, AfterValidator(_variable), _pattern(VARIABLE)]
+Secret = Annotated[str, AfterValidator(_secret), _pattern(_SECRET)]
+"""A secret by reference: ``${env:NAME}``."""
 Name = Annotated[str, AfterValidator(_name), _pattern(_NAME)]
 DottedName = Annotated[str, AfterValidator(_dotted), _pattern(_DOTTED)]
 EventName = Annotated[

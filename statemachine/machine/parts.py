@@ -130,6 +130,7 @@ class Contract(TypedDict, total=False):
     reads: Sequence[str] | None
     modifies: Sequence[str] | None
     blast_radius: str | None
+    secrets: Mapping[str, str] | None
     timeout: DurationText | None
     failures: Mapping[str, FailureClass] | None
     retry: Mapping[FailureClass, Mapping[str, Any]] | None

@@ -156,6 +156,7 @@ def _stubs(
     for name, tool in declared.tools.items():
         for text in (tool.says or "", *tool.reads, *tool.modifies):
             takes[name].update(dict.fromkeys(PLACEHOLDER.findall(text), Anything))
+        takes[name].update(dict.fromkeys(tool.secrets, str))
     for probe in {tool.probe for tool in declared.tools.values() if tool.probe is not None}:
         takes[probe]["key"], gives[probe] = str, bool
     functions: dict[str, dict[str, Any]] = {}

@@ -34,6 +34,10 @@ Key = tuple[Any, ...]
 """What is counted: a name, then labels: machine, tool, class, …"""
 
 
+Took = Callable[[str, tuple[str, ...], float], None]
+"""Is told of a duration: of what it is, its labels, and the seconds."""
+
+
 class _Sent(NamedTuple):
     tool: str
     at: float
@@ -45,12 +49,19 @@ class Fold:
     Args:
         slot: Seconds that a slot is long; infinite for one slot that never ends.
         earlier: Returns time and body of a record that came before the first that is counted, by ``run:seq``.
+        took: Told of each duration that is counted: of what, the labels, and the seconds.
     """
 
-    def __init__(self, slot: float, earlier: Callable[[str], tuple[float, Mapping[str, Any]]]) -> None:
+    def __init__(
+        self,
+        slot: float,
+        earlier: Callable[[str], tuple[float, Mapping[str, Any]]],
+        took: Took | None = None,
+    ) -> None:
         self.slots: dict[int, Counter[Key]] = {}
         self._slot = slot
         self._earlier = earlier
+        self._took = took
         self._sent: dict[str, dict[str, _Sent]] = {}  # by run, then by the call's key
         self._asked: dict[str, dict[str, float]] = {}  # by run, then by request
         self._after: dict[str, str] = {}  # the failure class after which a call is made again, by key
@@ -122,7 +133,7 @@ class Fold:
         tool, at = self._sent_of(news.run, body["key"])
         labels = (news.machine, tool)
         here["call", *labels, body["class"] if body["kind"] == "failure" else body["kind"]] += 1
-        _note(here, "call", labels, news.at - at)
+        self._note(here, "call", labels, news.at - at)
 
     def _decided(self, news: News, body: Mapping[str, Any], here: Counter[Key]) -> None:
         """Count an answer that ends a request; of several yeses that are needed only the last does."""
@@ -136,9 +147,17 @@ class Fold:
             here["approval", news.machine, verdict] += 1
             if verdict != "expired" and not body["decision"].get("by_time"):
                 asked = self._earlier(request)[0] if asked is None else asked
-                _note(here, "decision", (news.machine,), news.at - asked)
+                self._note(here, "decision", (news.machine,), news.at - asked)
         if result == "held":
             open_requests[f"held {request}"] = news.at
+
+    def _note(self, here: Counter[Key], name: str, labels: tuple[str, ...], seconds: float) -> None:
+        seconds = max(seconds, 0.0)  # a clock may be set back
+        here[f"{name} in", *labels, bucket(seconds)] += 1
+        # In whole microseconds, as the journal keeps times: sums of floats would drift, and counters hold whole numbers.
+        here[f"{name} took", *labels] += round(seconds * 1e6)
+        if self._took is not None:
+            self._took(name, labels, seconds)
 
     def _held(self, run: str) -> set[str]:
         """Return requests that were granted already, and whose calls were held for a while."""
@@ -158,10 +177,3 @@ class Fold:
             case "call_finished":
                 return "pretended" in body
         return kind == "event" and body["name"] in _BY_HAND
-
-
-def _note(here: Counter[Key], name: str, labels: tuple[str, ...], seconds: float) -> None:
-    seconds = max(seconds, 0.0)  # a clock may be set back
-    here[f"{name} in", *labels, bucket(seconds)] += 1
-    # In whole microseconds, as the journal keeps times: sums of floats would drift, and counters hold whole numbers.
-    here[f"{name} took", *labels] += round(seconds * 1e6)

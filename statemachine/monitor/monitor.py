@@ -13,7 +13,7 @@ from typing import Any
 from statemachine.errors import StoreUnusable
 from statemachine.machine.model import Declaration, Expects
 from statemachine.monitor.durations import Durations
-from statemachine.monitor.fold import KINDS, STUCK, Fold, Key
+from statemachine.monitor.fold import KINDS, STUCK, Fold, Key, Took
 from statemachine.monitor.measures import Calls, For, MachineMeasures, Measures, ToolMeasures, Waiting
 from statemachine.store import OpenRun, Store
 
@@ -58,13 +58,20 @@ class Monitor:
         window: Over how many seconds before each look things are counted; None for all since ``after``.
         machine: Only runs of the machine of this name.
         after: Without a window: the place among the records of all runs after which counting begins.
+        took: Told of each duration that is counted.
     """
 
     def __init__(
-        self, store: Store, *, window: float | None = DAY, machine: str | None = None, after: int = 0
+        self,
+        store: Store,
+        *,
+        window: float | None = DAY,
+        machine: str | None = None,
+        after: int = 0,
+        took: Took | None = None,
     ) -> None:
         self._store, self._window, self._machine = store, window, machine
-        self._fold = Fold(math.inf if window is None else window / SLOTS, self._earlier)
+        self._fold = Fold(math.inf if window is None else window / SLOTS, self._earlier, took)
         self._row = after if window is None else -1
         self._expects: dict[str, Expects] = {}
         self._one = Lock()

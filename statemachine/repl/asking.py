@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 from statemachine.errors import InvalidInput
 from statemachine.host.wording import effect_of
-from statemachine.journal import decode, tell
-from statemachine.machine.references import suggest
+from statemachine.journal import tell
 from statemachine.repl import render
-from statemachine.repl.looking import leaving, offers, why_not
-from statemachine.repl.moving import number, standing
-from statemachine.repl.path import folded, visits
+from statemachine.repl.moving import number, standing, wanted
 from statemachine.repl.session import Answer, Session
 
 
@@ -21,7 +18,7 @@ async def where(session: Session, rest: str) -> Answer:
     """Tell the path."""
     debugger = session.debugger
     snapshot = debugger.snapshot
-    stretches = list(folded(visits(debugger.runtime.store, debugger.run, snapshot.seq)))
+    stretches = debugger.where()
     most = number(rest, 30)
     text = render.path(stretches[-most:], debugger.definition, snapshot.started)
     if snapshot.parent:
@@ -48,19 +45,13 @@ async def why(session: Session, rest: str) -> Answer:
 
 def _why_not(session: Session, state: str) -> Answer:
     debugger = session.debugger
-    definition, snapshot = debugger.definition, debugger.snapshot
-    if state not in definition.declaration.states:
-        known = definition.declaration.states
-        raise InvalidInput(
-            f"write `why not STATE`; the machine has no state `{state}`{suggest(state, known)}"
-        )
-    if state == snapshot.state:
+    here = debugger.snapshot.state
+    if state == here:
         return Answer(f"the run is in {state}", {"state": state, "tried": [], "ways": []})
-    assert debugger.last is not None
-    tried, ways = why_not(definition, debugger.last.receipt, snapshot, debugger.now, state)
+    tried, ways = debugger.why_not(wanted(state, "why not STATE"))
     lines = [render.verdict(candidate) for candidate in tried]
     if not tried:
-        lines.append(f"no transition leads from {snapshot.state} to {state}")
+        lines.append(f"no transition leads from {here} to {state}")
     lines.append("it is reached " + ("; ".join(f"from {s} on {e}" for s, e in ways) or "from nowhere"))
     data = {"state": state, "tried": [c.as_data() for c in tried], "ways": [list(way) for way in ways]}
     return Answer("\n".join(lines), data)
@@ -68,22 +59,21 @@ def _why_not(session: Session, state: str) -> Answer:
 
 async def guards(session: Session, rest: str) -> Answer:
     """Tell what all guards of the state give now."""
-    debugger = session.debugger
-    found = leaving(debugger.definition, debugger.snapshot, debugger.now)
-    text = "\n".join(map(render.verdict, found)) or f"nothing leads away from {debugger.snapshot.state}"
-    return Answer(text, [candidate.as_data() for candidate in found])
+    found = session.debugger.guards()
+    text = "\n".join(map(render.verdict, found))
+    return Answer(
+        text or f"nothing leads away from {session.debugger.snapshot.state}", [c.as_data() for c in found]
+    )
 
 
 async def events(session: Session, rest: str) -> Answer:
     """Tell what can be sent, and what each would do."""
-    debugger = session.debugger
-    found = offers(debugger.definition, debugger.snapshot, debugger.now)
-    lines = []
+    found, lines = session.debugger.events(), []
     for offer in found:
         carried = "".join(f" {name}={of}" for name, of in offer.carries.items())
         lines.append(f"{offer.event}{carried}" + (f"  → {offer.would}" if offer.would else ""))
         lines += [f"  {render.verdict(c)}" for c in offer.candidates if c.guard is not None]
-    text = "\n".join(lines) or f"{debugger.snapshot.state} takes no event from outside"
+    text = "\n".join(lines) or f"{session.debugger.snapshot.state} takes no event from outside"
     return Answer(text, [offer.as_data() for offer in found])
 
 
@@ -96,7 +86,7 @@ async def show(session: Session, rest: str) -> Answer:
     value = debugger.value(rest)
     if isinstance(value, Mapping | list):
         return Answer(json.dumps(value, ensure_ascii=False, indent=2, default=dict), value)
-    return Answer(render.shown(value), value)
+    return Answer(render.known(value), value)
 
 
 async def display(session: Session, rest: str) -> Answer:
@@ -137,12 +127,8 @@ async def diff(session: Session, rest: str) -> Answer:
             seqs = (number(a, 0), number(b, 0))
         case _:
             raise InvalidInput("write `diff A B`: two records, as `journal` numbers them")
+    changed = debugger.diff(*seqs)
     before, after = (debugger.history.at(seq).snapshot for seq in seqs)
-    changed = {
-        name: [before.context.get(name), after.context.get(name)]
-        for name in {**before.context, **after.context}
-        if before.context.get(name) != after.context.get(name)
-    }
     lines = [f"{before.state} (record {before.seq}) → {after.state} (record {after.seq})"]
     for name, (old, new) in changed.items():
         lines += [f"- {name} = {render.shown(old)}"] if name in before.context else []
@@ -153,27 +139,18 @@ async def diff(session: Session, rest: str) -> Answer:
 async def journal(session: Session, rest: str) -> Answer:
     """Tell the last records up to where the debugger is."""
     debugger = session.debugger
-    store, seq = debugger.runtime.store, debugger.snapshot.seq
-    started, most = debugger.snapshot.started, number(rest, 20)
-    lines, data = [], []
-    for record in store.records(debugger.run, max(0, seq - most), seq):
-        body: Any = decode(record.body, store.blob)
-        lines.append(f"{record.seq:>5}  {record.at - started:>7.1f}s  {tell(record.kind, body)}")
-        data.append({"seq": record.seq, "at": record.at, "kind": record.kind, "body": body})
+    started, found = debugger.snapshot.started, debugger.journal(number(rest, 20))
+    lines = [f"{seq:>5}  {at - started:>7.1f}s  {tell(kind, body)}" for seq, at, kind, body in found]
+    data = [{"seq": seq, "at": at, "kind": kind, "body": body} for seq, at, kind, body in found]
     return Answer("\n".join(lines), data)
 
 
 async def calls(session: Session, rest: str) -> Answer:
     """Tell the calls that were made up to where the debugger is."""
-    from dataclasses import asdict
-
-    from statemachine.host.explain import explain as account
-
-    debugger = session.debugger
-    made = [c for c in account(debugger.runtime.store, debugger.run).calls if c.seq <= debugger.snapshot.seq]
-    tools = debugger.definition.declaration.tools
+    made, tools = session.debugger.calls(), session.debugger.definition.declaration.tools
     lines = [
-        f"{c.seq:>5}  {c.tool}  {effect_of(tools[c.tool])}  {c.ended or 'open'}"
+        # A tool of an older version of the machine may be gone.
+        f"{c.seq:>5}  {c.tool}  {effect_of(tools[c.tool]) if c.tool in tools else c.effect}  {c.ended or 'open'}"
         + (f", {c.attempts} tries" if c.attempts > 1 else "")
         for c in made[-number(rest, 30) :]
     ]
@@ -182,10 +159,7 @@ async def calls(session: Session, rest: str) -> Answer:
 
 async def explain(session: Session, rest: str) -> Answer:
     """Tell what the run did, and what to do now."""
-    from statemachine.host.explain import explain as account
-
-    debugger = session.debugger
-    told = account(debugger.runtime.store, debugger.run)
+    told = session.debugger.explain()
     writes = [f"{c.tool} ({c.key})" for c in told.calls if c.effect == "write" and c.completed]
     lines = [
         f"{told.status} in {told.state}",

@@ -10,10 +10,14 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from statemachine.errors import InvalidInput
+from statemachine.kernel.inputs import own_fields
 from statemachine.machine.definition import event_names
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.repl.expressions import scope_of
 from statemachine.repl.session import Session
+
+_RUNS = 200
+"""Runs that are looked at for an id, the newest first."""
 
 
 def candidates(session: Session, before: str) -> list[str]:
@@ -41,14 +45,17 @@ def _after(session: Session, takes: Iterable[str], given: list[str], word: str) 
             takes = ("tool",)
         else:
             takes = ("field",) if "if" in given else ("if",)
-    elif "field" not in takes and given and given != ["not"] and "file" not in takes:
+    elif "sent" in takes and given:
+        yield from (f"{name}=" for name in definition.payloads.get(given[0], ()))
+        return
+    elif given and given != ["not"] and not {"field", "file", "owned"} & {*takes}:
         return
     words = {
         "break": ("on", "call", "if"),
         "if": ("if",),
         "not": ("not",) if not given else (),
         "end": ("end",),
-        "info": ("states", "breaks", "limits", "tools", "fields"),
+        "info": ("states", "breaks", "limits", "tools", "fields", "runs"),
         "resolve": ("happened", "not-happened", "undo"),
         "failure": FAILURE_CLASSES,
         "state": declared.states,
@@ -62,6 +69,12 @@ def _after(session: Session, takes: Iterable[str], given: list[str], word: str) 
             yield from {name for full in definition.events() for name in event_names(full)} - {"*"}
         elif kind == "field":
             yield from scope_of(definition).variables
+        elif kind == "owned":
+            yield from (f"{name}=" for name in own_fields(definition))
+        elif kind == "point":
+            yield from (str(point.number) for point in session.debugger.breakpoints.all)
+        elif kind == "run":
+            yield from (row.id for row in session.debugger.store.runs(limit=_RUNS))
         elif kind == "file":
             yield from _files(word)
         else:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from statemachine.errors import EventRefused, InvalidInput, LeaseLost, UnknownEvent
 from statemachine.host.driver import Driver
 from statemachine.host.forking import fork_run
-from statemachine.host.given import checked_payload, refusal, refuse_if_doubtful
+from statemachine.host.given import absolute, checked_payload, refusal, refuse_amendment, refuse_if_doubtful
 from statemachine.host.pinned import pinned
 from statemachine.host.standing import ledger_of
 from statemachine.host.view import RunView
@@ -24,18 +24,19 @@ from statemachine.kernel import (
     step,
     waiting_for,
 )
-from statemachine.machine.definition import UNDO, event_names
+from statemachine.kernel.inputs import checked_amendment
+from statemachine.machine.definition import AMENDED, UNDO, event_names
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import suggest
-from statemachine.repl.opened import Stop, Why
-from statemachine.repl.recorded import Recorded
+from statemachine.repl.inspected import Stop, Why
+from statemachine.repl.opened import Opened
 
 _COUNTS = 86400.0
 """Seconds for which a decision counts."""
 
 
-class Debugger(Recorded):
+class Debugger(Opened):
     """Steps a run: a new one, a stored one, or one that has ended. An async context manager.
 
     The run is driven by the same host and kernel as any other; between two steps it is held before its call, with
@@ -101,7 +102,11 @@ class Debugger(Recorded):
                     hit = self.breakpoints.before(self.definition, driver.snapshot, made.call.tool, self.now)
                     if hit or at_calls or self.runtime.stopping.is_set():
                         return self._stop("breakpoint" if hit else "call", str(hit or made.call.tool), steps)
-                shown, self._next, steps = None, None, steps + 1
+                # As the host does: an outcome is never left lying, any other call waits.
+                if made.call is not None and event.name != FINISH and (held := driver.stop_of(made.call)):
+                    return self._stop("waits", f"a stop to be lifted: {held}", steps)
+                # What was shown counts until the run has changed: a stop that is lifted only wakes it.
+                shown, self._next, steps = None if made.entries else shown, None, steps + 1
                 await driver.take(made, handled)
                 self._saw(made)
                 hit = self.breakpoints.after(self.definition, made)
@@ -184,11 +189,26 @@ class Debugger(Recorded):
                     "what time and calls raise cannot be fired"
                 )
             given = checked_payload(definition, event, payload or {})
+        elif payload:
+            raise InvalidInput("`cancelled` carries nothing")
         raised = Event(event, given, by=self.by, hold=True)
         made = step(definition, driver.snapshot, raised, driver.now())
         if not made.entries:
             raise EventRefused(refusal(definition, driver.snapshot.state, event, made.receipt))
         return await self._take(made)
+
+    async def amend(self, **values: Any) -> Step:
+        """Change what the operator gave, and take the machine's transition for ``amended``.
+
+        Raises:
+            InvalidInput: A value does not fit, or is not the operator's to give.
+            EventRefused: Nothing would change, the state takes no amendment, or this is the past.
+        """
+        driver, definition = self._present(), self.definition
+        given = checked_amendment(definition, absolute(definition, values))
+        raised = Event(AMENDED, given, by=self.by, hold=True)
+        refuse_amendment(definition, driver.snapshot, raised, driver.now())
+        return await self._take(step(definition, driver.snapshot, raised, driver.now()))
 
     async def fail(self, failure: str, message: str = "") -> Step:
         """Let the call that is about to be made fail so, without making it; the journal says that it is pretended.

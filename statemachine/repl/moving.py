@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 from statemachine.errors import InvalidInput, WritesRepeated
 from statemachine.host.given import read_as
+from statemachine.journal import tell
 from statemachine.kernel import Step
 from statemachine.repl import render
 from statemachine.repl.debugger import Debugger
-from statemachine.repl.opened import Stop
+from statemachine.repl.inspected import Stop
 from statemachine.repl.session import Answer, Session
 
 
@@ -94,16 +95,33 @@ async def put(session: Session, rest: str) -> Answer:
 async def fire(session: Session, rest: str) -> Answer:
     """Raise an event."""
     event, *parts = words(wanted(rest, "fire EVENT [NAME=VALUE …]"))
+    debugger = session.debugger
+    declared = debugger.definition.payloads.get(event, {})
+    return taken(session, await debugger.fire(event, read_as(declared, _named(parts))), "")
+
+
+async def amend(session: Session, rest: str) -> Answer:
+    """Change what the operator gave."""
+    debugger = session.debugger
+    given = _named(words(wanted(rest, "amend NAME=VALUE …")))
+    made = await debugger.amend(**read_as(debugger.definition.types, given))
+    return taken(session, made, tell(*made.entries[0]))
+
+
+def _named(parts: list[str]) -> dict[str, str]:
     given = {}
     for part in parts:
         name, equals, value = part.partition("=")
-        if not equals:
+        if not equals or not name:
             raise InvalidInput(f"`{part}` is not NAME=VALUE")
         given[name] = value
-    debugger = session.debugger
-    declared = debugger.definition.payloads.get(event, {})
-    made = await debugger.fire(event, read_as(declared, given))
-    return taken(session, made, "")
+    return given
+
+
+async def open_other(session: Session, rest: str) -> Answer:
+    """Leave the run and open another one."""
+    await session.debugger.open(wanted(rest, "open ID"))
+    return Answer(render.greeting(session.debugger), standing(session.debugger))
 
 
 async def fail(session: Session, rest: str) -> Answer:

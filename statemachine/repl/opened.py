@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from statemachine.clock import Clock
 from statemachine.errors import EventRefused, RunOwned
 from statemachine.host.driver import Driver, Observer
 from statemachine.host.given import absolute, definition_of
 from statemachine.host.history import History
-from statemachine.host.owner import is_dead, user
+from statemachine.host.owner import is_dead, spoken, user
 from statemachine.host.pinned import pinned
 from statemachine.host.runtime import Runtime, new_run
-from statemachine.host.view import RunView, restore, view_of
+from statemachine.host.view import RunView, restore
 from statemachine.kernel import (
     FINISH,
     INTEND,
     START,
     Event,
+    Immediate,
     PendingCall,
     Snapshot,
     Step,
@@ -33,33 +34,11 @@ from statemachine.kernel import (
 from statemachine.machine.definition import Definition
 from statemachine.machine.python import MachineBuilder
 from statemachine.repl.breakpoints import Breakpoints
-from statemachine.repl.expressions import value_of
-
-Why = Literal["step", "call", "until", "breakpoint", "ended", "waits", "interrupted", "present", "start"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Where a run stopped.
-
-    Attributes:
-        why: ``step`` (a transition was taken), ``call`` (a call is about to be made), ``until``, ``breakpoint``,
-            ``ended``, ``waits`` (for what only others can give), ``interrupted``, ``present`` (the recording is
-            over) or ``start`` (there is nothing before).
-        what: More about it, for people.
-        steps: Steps that were taken on the way.
-        state: The state that the run is in.
-        seq: Its last record.
-    """
-
-    why: Why
-    what: str
-    steps: int
-    state: str
-    seq: int
+from statemachine.repl.inspected import Inspected, Stop, Why
+from statemachine.store import Store
 
 
-class Opened:
+class Opened(Inspected):
     """A run that is open; :class:`~statemachine.repl.debugger.Debugger` moves it. An async context manager.
 
     Args:
@@ -79,6 +58,7 @@ class Opened:
         create: bool = True,
     ) -> None:
         self.runtime = Runtime(db, clock=clock, create=create)
+        super().__init__(self.runtime.clock)
         self.observer = observer
         self.by = user() if by is None else by
         self.breakpoints = Breakpoints()
@@ -86,13 +66,14 @@ class Opened:
         self.driven_by = ""
         """Who drives the run if this debugger only looks at it: in words, with the end of the lease."""
         self.file: Path | None = None
-        self._definition: Definition | None = None
-        self._history: History | None = None
         self._driver: Driver | None = None
-        self._past: Step | None = None
         self._last: Step | None = None
         self._next: tuple[Event, tuple[int, ...]] | None = None
-        self._run = ""
+
+    @property
+    def store(self) -> Store:
+        """Where the run lies."""
+        return self.runtime.store
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,6 +107,7 @@ class Opened:
             self.runtime.clock.now(),
             self.runtime.noted(definition),
         )
+        await self._leave()
         head = await self.runtime.begin(definition, made, self.runtime.owner)
         self.file = Path(machine) if isinstance(machine, str | Path) else self.file
         self._attach(Driver(self.runtime, definition, made.snapshot, head, 1), made.at)
@@ -138,21 +120,27 @@ class Opened:
     async def open(self, run: str) -> RunView:
         """Open a stored run; it is taken over unless it has ended or another process drives it.
 
+        A run that is open is left first; its breakpoints stay if both are of the same machine.
+
         Raises:
             UnknownRun: There is no such run.
             InvalidMachine: Its tools can no longer be loaded.
         """
         store = self.runtime.store
         stored = store.load(store.find(run))
-        definition = pinned(store, stored.machine)
-        self._definition, self._run = definition, stored.id
-        self._history = History(store, definition, stored.id)
+        pinned(store, stored.machine)  # before the other is left
+        if self._definition is not None and self._definition.digest != stored.machine:
+            self.breakpoints, self.displays, self.file = Breakpoints(), [], None
+        await self._leave()
+        self._show(stored)
+        self._last, self.driven_by = None, ""
         if stored.finished is None:
             try:
                 self._acquire()
             except RunOwned:
-                until = datetime.fromtimestamp(stored.lease_until or self.now).astimezone()
-                self.driven_by = f"{stored.owner} until {until:%H:%M:%S}"
+                held = store.load(self.run)  # it may have been taken since it was read
+                until = datetime.fromtimestamp(held.lease_until or self.now).astimezone()
+                self.driven_by = f"{spoken(held.owner or '')} until {until:%H:%M:%S}"
             else:
                 await self._look_ahead()
         return self.view()
@@ -179,34 +167,6 @@ class Opened:
             await self.runtime.detach(driver)
 
     @property
-    def definition(self) -> Definition:
-        """The run's machine; in the past, the version that the run was on then."""
-        if self._definition is None:
-            raise EventRefused(
-                "no run is open; `Debugger.start` makes one, `Debugger.open` opens a stored one"
-            )
-        if self._past is not None and self._past.snapshot.digest != self._definition.digest:
-            return pinned(self.runtime.store, self._past.snapshot.digest)
-        return self._definition
-
-    @property
-    def history(self) -> History:
-        """The run's recorded steps."""
-        assert self.definition is not None
-        assert self._history is not None
-        return self._history
-
-    @property
-    def run(self) -> str:
-        """The run's id."""
-        return self._run
-
-    @property
-    def past(self) -> bool:
-        """Whether what is shown is the past."""
-        return self._past is not None
-
-    @property
     def live(self) -> bool:
         """Whether this debugger can move the run."""
         return self._driver is not None and not self._driver.snapshot.finished
@@ -214,26 +174,19 @@ class Opened:
     @property
     def snapshot(self) -> Snapshot:
         """The run as it is, or was where the debugger went back to."""
-        if self._past is not None:
-            return self._past.snapshot
-        if self._driver is not None:
+        if self._past is None and self._driver is not None:
             return self._driver.snapshot
-        store = self.runtime.store
-        return restore(store, store.load(self.run))
+        return super().snapshot
 
     @property
     def last(self) -> Step | None:
-        """The step that led to :attr:`snapshot`."""
-        if self._past is not None:
-            return self._past
-        if self._last is None or self._driver is None:
-            return self.history.at(self.snapshot.seq)
-        return self._last
+        """The step that led to :attr:`snapshot`; its receipt says why."""
+        if self._past is None and self._driver is not None and self._last is not None:
+            return self._last
+        return super().last
 
-    @property
-    def now(self) -> float:
-        """The time that expressions are evaluated at: in the past, that of the record."""
-        return self._past.at if self._past is not None else self.runtime.clock.now()
+    def _newest(self) -> int:
+        return super()._newest() if self._driver is None else self._driver.snapshot.seq
 
     @property
     def coming(self) -> Step | None:
@@ -248,25 +201,12 @@ class Opened:
         coming = self.coming
         return None if coming is None else coming.call
 
-    def view(self) -> RunView:
-        """Return how the run stands at present."""
-        store = self.runtime.store
-        stored = store.load(self.run)
-        return view_of(stored, restore(store, stored))
-
-    def value(self, expression: str) -> Any:
-        """Return the value of an expression in the language of guards.
-
-        Raises:
-            InvalidExpression: It is misspelt or ill-typed, or cannot be evaluated.
-        """
-        return value_of(self.definition, self.snapshot, self.now, expression)
-
     def _mover(self) -> Driver:
         if self._driver is None:
             if self.driven_by:
                 raise RunOwned(
-                    f"run {self.run} is driven by {self.driven_by}; it can only be looked at, or forked"
+                    f"run {self.run} is driven by {self.driven_by}; it can only be looked at, or forked; "
+                    f"`open {self.run}` tries again"
                 )
             raise EventRefused(
                 f"run {self.run} has ended; `back` looks at how, `fork` goes on from an earlier record"
@@ -302,6 +242,31 @@ class Opened:
         if crashed or (timed is not None and timed[0] <= driver.now()):
             await self._fetch()
 
-    def _stop(self, why: Why, what: str, steps: int) -> Stop:
-        snapshot = self.snapshot
-        return Stop(why, what, steps, snapshot.state, snapshot.seq)
+    def _play(self, done: Callable[[Step], Why | None], at_calls: bool) -> Stop:
+        """Go on in the recording: answers come from the journal, and nothing is called."""
+        steps = 0
+        assert self._past is not None
+        self.breakpoints.watch(self.definition, self._past.snapshot, self._past.at)
+        while self._past is not None:
+            made = self.history.after(self._past)
+            assert made is not None
+            steps += 1
+            if self.observer is not None:
+                self.observer(self.definition, made, made.at)
+            self._past = self._unless_present(made)
+            hit = self.breakpoints.after(self.definition, made)
+            tool = self._calls(made)
+            if hit is None and tool is not None:
+                hit = self.breakpoints.before(self.definition, made.snapshot, tool, made.at)
+            why = done(made) or ("call" if at_calls and tool is not None else None)
+            if (hit or why) and self._past is not None:
+                return self._stop(
+                    "breakpoint" if hit else why or "step", f"{hit.number}: {hit}" if hit else "", steps
+                )
+        return self._stop("present", "", steps)
+
+    def _calls(self, made: Step) -> str | None:
+        """Return the tool that a run was about to call after a recorded step."""
+        if made.snapshot.pending == Immediate(INTEND):
+            return self.definition.actions[made.snapshot.state].tool
+        return made.call.tool if made.call is not None and made.receipt.event != INTEND else None

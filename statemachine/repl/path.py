@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import orjson
+
+from statemachine.journal import decode
 from statemachine.store import Store
 
 _LONGEST = 12
@@ -57,25 +59,37 @@ class Stretch:
         return asdict(self)
 
 
-def visits(store: Store, run: str, until: int) -> list[Visit]:
-    """Return the states that a run entered up to a record, in order."""
-    found = []
-    for order, (seq, at, text) in enumerate(store.bodies(run, "transition", until), start=1):
-        body = json.loads(text)
-        visit = Visit(order, seq, at, body["to"], body["event"], body.get("attempt"), body.get("instead", ""))
-        found.append(visit)
-    return found
+def path(store: Store, run: str, until: int) -> Iterator[Stretch]:
+    """Yield the way that a run took up to a record; each loop that was gone round twice or more is one stretch."""
+    rows = store.bodies(run, "transition", until)
+    # Of most entries nothing but the state is needed: a run may have a hundred thousand.
+    states = [str(_read(store, text)["to"]) for _, _, text in rows]
+
+    def visit(place: int) -> Visit:
+        seq, at, text = rows[place]
+        body = _read(store, text)
+        event, attempt = body["event"], body.get("attempt")
+        return Visit(place + 1, seq, at, body["to"], event, attempt, body.get("instead", ""))
+
+    for at, period, times in loops(states):
+        last = visit(at + period * times - 1)
+        yield Stretch(
+            tuple(states[at : at + period]), times, last if period == times == 1 else visit(at), last
+        )
 
 
-def folded(path: Sequence[Visit]) -> Iterator[Stretch]:
-    """Yield a path with each loop that was gone round twice or more as one stretch."""
-    states = [visit.state for visit in path]
+def _read(store: Store, text: str) -> Any:
+    # Large values in it, which are kept apart, are not needed; a body that is apart as a whole is.
+    return decode(text, store.blob) if text.startswith('{"$blob"') else orjson.loads(text)
+
+
+def loops(states: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """Yield the stretches of a path: where each begins, how many states one round has, and how many rounds."""
     at = 0
     while at < len(states):
         period, times = _loop(states, at)
-        end = at + period * times
-        yield Stretch(tuple(states[at : at + period]), times, path[at], path[end - 1])
-        at = end
+        yield at, period, times
+        at += period * times
 
 
 def _loop(states: Sequence[str], at: int) -> tuple[int, int]:

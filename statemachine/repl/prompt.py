@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,8 @@ from statemachine.repl import render
 from statemachine.repl.capture import Captured
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.session import Answer, Session
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Line = Callable[[str], Awaitable[str]]
 """Gives the next line, shown a prompt; raises EOFError when there is no more."""
@@ -94,7 +97,7 @@ async def talk(
         clock: What tells the time.
 
     Returns:
-        How many lines could not be done.
+        The exit code: 0, 2 if a line of a script could not be done, 128 and its number after a signal.
     """
     console = Console(out, as_json)
     async with Debugger(db, clock=clock, observer=console.observe, create=create) as debugger:
@@ -102,22 +105,25 @@ async def talk(
         session = Session(debugger, sees=console.write)
         terminal = sys.stdin.isatty() and out.isatty() and not as_json
         captured = Captured(_above(console)) if terminal else None
+        ended: list[int] = []
         with captured.taken() if captured else nullcontext():
             lines = _terminal(session, out) if terminal else _piped(console)
-            console.write(_greeting(debugger))
-            while True:
+            console.write(render.greeting(debugger))
+            leave = False
+            while not (leave or ended):
                 try:
                     line = await lines(render.prompt(debugger))
                 except EOFError:
                     break
-                with _interrupting(debugger):
+                with _interrupting(debugger, console, ended, terminal):
                     leave = await _say(console, session, line)
                 if captured:
                     await captured.catch_up()
-                if leave:
-                    return console.refused
-            console.write((await session.say("quit"))[1].text)
-    return console.refused
+            if not leave:
+                console.write((await session.say("quit"))[1].text)
+    if ended:
+        return 128 + ended[0]
+    return 2 if console.refused and not terminal else 0
 
 
 async def _say(console: Console, session: Session, line: str) -> bool:
@@ -130,24 +136,23 @@ async def _say(console: Console, session: Session, line: str) -> bool:
     return answer.leave
 
 
-def _greeting(debugger: Debugger) -> str:
-    declared, snapshot = debugger.definition.declaration, debugger.snapshot
-    lines = [f"run {debugger.run}: {declared.machine} {declared.version}; `help` lists the verbs"]
-    if debugger.driven_by:
-        lines.append(f"driven by {debugger.driven_by}: it can only be looked at, or forked")
-    if snapshot.parent:
-        lines.append(f"forked off {snapshot.parent}")
-    if snapshot.finished:
-        lines.append(
-            f"{snapshot.status} in {snapshot.state}" + (f": {snapshot.because}" if snapshot.because else "")
-        )
-    lines.append(render.coming(debugger))
-    return "\n".join(line for line in lines if line)
-
-
 def _piped(console: Console) -> Line:
+    loop, said = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def read() -> None:
+        # Of its own, so that nothing waits for it at the end: it may stand in a read for ever.
+        with (
+            os.fdopen(os.dup(0), encoding="utf-8", errors="replace") as given,
+            suppress(RuntimeError),  # the loop may be closed by then
+        ):
+            for line in given:
+                loop.call_soon_threadsafe(said.put_nowait, line)
+            loop.call_soon_threadsafe(said.put_nowait, "")
+
+    threading.Thread(target=read, daemon=True).start()
+
     async def lines(prompt: str) -> str:
-        line: str = await asyncio.to_thread(sys.stdin.readline)
+        line = await said.get()
         if not line:
             raise EOFError
         # With the prompt, what was said stands where it was said.
@@ -192,7 +197,9 @@ def _terminal(session: Session, out: TextIO) -> Line:
 
 
 def _history() -> Any:
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
+    from prompt_toolkit.history import InMemoryHistory
+
+    from statemachine.repl.remembered import Remembered
 
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     file = Path(state).expanduser() / "statemachine" / "history"
@@ -201,7 +208,7 @@ def _history() -> Any:
         os.close(os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     except OSError:  # a home that cannot be written is no reason not to look at a run
         return InMemoryHistory()
-    return FileHistory(str(file))
+    return Remembered(str(file))
 
 
 def _above(console: Console) -> Callable[[str], None]:
@@ -219,20 +226,35 @@ def _above(console: Console) -> Callable[[str], None]:
 
 
 @contextmanager
-def _interrupting(debugger: Debugger) -> Iterator[None]:
-    """Let Ctrl-C stop the run at the next safe point; a second one leaves at once."""
-    loop, pressed = asyncio.get_running_loop(), False
+def _interrupting(debugger: Debugger, console: Console, ended: list[int], terminal: bool) -> Iterator[None]:
+    """Let a signal stop the run at the next safe point; a second one leaves at once.
 
-    def stop() -> None:
+    The session is over then, unless it was Ctrl-C in a terminal.
+    """
+    loop, pressed, over = asyncio.get_running_loop(), False, False
+
+    def stop(hung_up: bool) -> None:
+        if over:
+            return
+        debugger.interrupt()
+        if not hung_up:  # then nobody sees it
+            console.write("stopping at the next safe point; once more to leave at once")
+
+    def pressing(number: int, frame: object) -> None:
         nonlocal pressed
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        debugger.interrupt()
+        if number != signal.SIGINT or not terminal:
+            ended.append(number)
+        loop.call_soon_threadsafe(stop, number == signal.SIGHUP)
 
-    loop.add_signal_handler(signal.SIGINT, stop)
+    # Not by the loop, which forgets a signal if its handler is taken away before the next turn.
+    before = {number: signal.signal(number, pressing) for number in _SIGNALS}
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        over = True
         debugger.runtime.stopping.clear()

@@ -7,11 +7,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from statemachine.errors import InvalidExpression
 from statemachine.host.wording import effect_of
-from statemachine.kernel import Candidate, Immediate, PendingApproval, PendingCall, Receipt, Step, waiting_for
+from statemachine.kernel import (
+    Candidate,
+    Immediate,
+    PendingApproval,
+    PendingCall,
+    Receipt,
+    Snapshot,
+    Step,
+    waiting_for,
+)
 from statemachine.machine.definition import Definition
 from statemachine.repl.debugger import Debugger
-from statemachine.repl.opened import Stop
+from statemachine.repl.inspected import Stop
 from statemachine.repl.path import Stretch
 
 _WIDTH = 100
@@ -21,6 +31,30 @@ def shown(value: Any, most: int = _WIDTH) -> str:
     """Return a value as JSON on one line, cut off where it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def known(value: Any) -> str:
+    """Return the value of an expression; what nobody knows yet is said so."""
+    return "not known" if value is None else shown(value)
+
+
+def greeting(debugger: Debugger) -> str:
+    """Return which run was opened, how it stands, and what it is about to do."""
+    declared, snapshot = debugger.definition.declaration, debugger.snapshot
+    lines = [f"run {debugger.run}: {declared.machine} {declared.version}; `help` lists the verbs"]
+    if debugger.driven_by:
+        lines.append(f"driven by {debugger.driven_by}: it can only be looked at, or forked")
+    if snapshot.parent:
+        lines.append(f"forked off {snapshot.parent}")
+    if snapshot.finished:
+        lines.append(ended(snapshot))
+    lines.append(coming(debugger))
+    return "\n".join(line for line in lines if line)
+
+
+def ended(snapshot: Snapshot) -> str:
+    """Return how a run ended, and why if that is known."""
+    return f"{snapshot.status} in {snapshot.state}" + (f": {snapshot.because}" if snapshot.because else "")
 
 
 def prompt(debugger: Debugger) -> str:
@@ -49,7 +83,10 @@ def _pending(debugger: Debugger) -> list[str]:
     if isinstance(pending, PendingApproval):
         return [f"{pending.tool} waits for approval"]
     if isinstance(pending, PendingCall):
-        return [f"{pending.tool} {'in doubt' if pending.phase in ('doubt', 'probe') else pending.phase}"]
+        phase = {"sent": "under way", "probe": "in doubt", "doubt": "in doubt"}.get(
+            pending.phase, pending.phase
+        )
+        return [f"{pending.tool} {phase}"]
     waits = waiting_for(debugger.definition, snapshot)
     return [f"waits for {waits}"] if waits and not isinstance(pending, Immediate) else []
 
@@ -80,9 +117,8 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
     snapshot = debugger.snapshot
     told = {
         "breakpoint": f"breakpoint {stopped.what}",
-        "ended": f"{snapshot.status} in {snapshot.state}"
-        + (f": {snapshot.because}" if snapshot.because else ""),
-        "waits": f"waits for {stopped.what or 'time'}",
+        "ended": ended(snapshot),
+        "waits": f"waits for {stopped.what or 'time'}{_hint(debugger)}",
         "interrupted": "stopped at a safe point",
         "present": "this is the present",
         "start": "there is nothing before this",
@@ -93,12 +129,22 @@ def stop(debugger: Debugger, stopped: Stop) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _hint(debugger: Debugger) -> str:
+    """Return which verbs give a run what it waits for."""
+    match debugger.snapshot.pending:
+        case PendingApproval():
+            return "; `approve NAME` or `deny NAME` decides"
+        case PendingCall(phase="doubt"):
+            return "; `resolve happened`, `resolve not-happened` or `resolve undo` decides"
+        case None if debugger.about is None:
+            return "; `events` tells what can be fired"
+    return ""
+
+
 def displayed(debugger: Debugger, text: str) -> str:
     """Return the value of an expression that is shown after each stop; what is not known yet is said so."""
-    from statemachine.errors import InvalidExpression
-
     try:
-        return shown(debugger.value(text))
+        return known(debugger.value(text))
     except InvalidExpression:
         return "not known"
 

@@ -24,8 +24,10 @@ async def run_file(session: Session, rest: str) -> Answer:
     path = Path(words(wanted(rest, "source FILE"))[0]).expanduser()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no text") from None
     texts, data = [], []
     for line in lines:
         if line.strip() and not line.startswith("#"):
@@ -46,7 +48,8 @@ async def help_(session: Session, rest: str) -> Answer:
         lines.append("an empty line repeats; `help VERB` has an example; any name may be shortened")
         return Answer("\n".join(lines), {v.name: v.help for v in session.verbs})
     verb = session.verb(rest)
-    short = f" (or `{verb.short}`)" if verb.short else ""
+    forms = [f"`{form}`" for form in (verb.short, *verb.also) if form]
+    short = f" (or {', '.join(forms)})" if forms else ""
     text = f"{verb.name} {verb.usage}".rstrip() + f"{short}\n  {verb.help}\n  Example: {verb.example}"
     return Answer(text, {"verb": verb.name, "usage": verb.usage, "help": verb.help, "example": verb.example})
 

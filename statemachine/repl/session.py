@@ -39,6 +39,7 @@ class Verb:
         act: What does it, given the session and what follows the name.
         takes: What can be completed after it: ``state``, ``event``, ``field``, ``break``, ``run``, ``verb`` …
         again: Whether an empty line repeats it.
+        also: What other debuggers and commands call it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Verb:
     act: Callable[[Session, str], Awaitable[Answer]]
     takes: tuple[str, ...] = ()
     again: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Session:
@@ -77,13 +79,13 @@ class Session:
         self._last = ""
 
     def verb(self, word: str) -> Verb:
-        """Return the verb that a word means: its name, its short form, or the only name that begins so.
+        """Return the verb that a word means: its name, another form of it, or the only name that begins so.
 
         Raises:
             InvalidInput: None does, or several do.
         """
         begun = [v for v in self.verbs if v.name.startswith(word)]
-        exact = [v for v in self.verbs if word in (v.name, v.short)]
+        exact = [v for v in self.verbs if word in (v.name, v.short, *v.also)]
         if exact or len(begun) == 1:
             return (exact or begun)[0]
         names = [v.name for v in begun] or [v.name for v in self.verbs]

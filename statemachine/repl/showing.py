@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from statemachine.errors import InvalidInput, InvalidMachine
@@ -52,11 +53,11 @@ def _breaks(session: Session) -> Answer:
 
 
 async def info(session: Session, rest: str) -> Answer:
-    """Tell of states, breakpoints, limits, tools or fields."""
+    """Tell of states, breakpoints, limits, tools, fields or runs."""
     if rest == "breaks":
         return _breaks(session)
     if rest not in _INFO:
-        raise InvalidInput("write `info states`, `info breaks`, `info limits`, `info tools` or `info fields`")
+        raise InvalidInput(f"write `info` and one of: {', '.join(['breaks', *_INFO])}")
     return _INFO[rest](session.debugger.definition.declaration, session.debugger)
 
 
@@ -111,26 +112,32 @@ def _fields(declared: Declaration, debugger: Debugger) -> Answer:
     return Answer("\n".join(lines), data)
 
 
-_INFO = {"states": _states, "tools": _tools, "limits": _limits, "fields": _fields}
+def _runs(declared: Declaration, debugger: Debugger) -> Answer:
+    found = debugger.store.runs(limit=20)
+    lines = [
+        f"{'→' if row.id == debugger.run else ' '} {row.id}  {row.name} {row.version}  {row.status} in {row.state}"
+        for row in found
+    ]
+    return Answer("\n".join(lines), [asdict(row) for row in found])
+
+
+_INFO = {"states": _states, "tools": _tools, "limits": _limits, "fields": _fields, "runs": _runs}
 
 
 async def diagram(session: Session, rest: str) -> Answer:
     """Draw the run's way up to where the debugger is, or write a picture of it."""
-    from statemachine.diagrams import FORMATS, render_run
-    from statemachine.host.trail import trail_of
+    from statemachine.diagrams import FORMATS
 
     debugger = session.debugger
-    declared = debugger.definition.declaration
     path = Path(words(rest)[0]).expanduser() if rest else None
     if path is not None and path.suffix not in FORMATS.values():
         raise InvalidInput(f"write a file that ends in {', '.join(FORMATS.values())}")
-    trail = trail_of(debugger.runtime.store, debugger.run, until=debugger.snapshot.seq)
     if path is not None:
         from statemachine.diagrams.committed import save as write
 
-        write(path, render_run(declared, trail, path.suffix[1:]))
+        write(path, debugger.draw(path.suffix[1:]))
         return Answer(f"wrote {path}", {"written": str(path)})
-    text = render_run(declared, trail, "text").decode().rstrip()
+    text = debugger.draw("text").decode().rstrip()
     return Answer(text, {"text": text, "state": debugger.snapshot.state})
 
 

@@ -19,12 +19,12 @@ VERBS = (
         "break diagnose if attempts.retry > 2", showing.add_break, ("state", "break"),
     ),
     Verb("tbreak", "t", "as `break`", "Stop there once.", "tbreak call apply", showing.add_tbreak, ("state", "break")),
-    Verb("delete", "d", "[N]", "Remove a breakpoint, or all.", "delete 2", showing.delete),
+    Verb("delete", "d", "[N]", "Remove a breakpoint, or all.", "delete 2", showing.delete, ("point",), also=("clear",)),
     Verb(
-        "info", "i", "states | breaks | limits | tools | fields",
-        "Tell of the machine, and how much of it is used.", "info limits", showing.info, ("info",),
+        "info", "i", "states | breaks | limits | tools | fields | runs",
+        "Tell of the machine and how much of it is used, or of the store's runs.", "info limits", showing.info, ("info",),
     ),
-    Verb("where", "w", "[N]", "Tell the path: order, time, attempts; loops are summarised.", "where", asking.where),
+    Verb("where", "w", "[N]", "Tell the path: order, time, attempts; loops are summarised.", "where", asking.where, also=("bt",)),
     Verb(
         "why", "y", "[not STATE]", "Tell why the run is here, or is not in a state: each transition and its guard.",
         "why not complete", asking.why, ("not", "state"),
@@ -45,8 +45,12 @@ VERBS = (
         moving.put, ("context",),
     ),
     Verb(
-        "fire", "f", "EVENT [NAME=VALUE …]", "Raise an event as if it came from outside.",
-        'fire answered text="restart it"', moving.fire, ("sent",),
+        "fire", "f", "EVENT [NAME=VALUE …]", "Raise an event as if it came from outside; `cancelled` cancels.",
+        'fire answered text="restart it"', moving.fire, ("sent",), also=("send",),
+    ),
+    Verb(
+        "amend", "", "NAME=VALUE …", "Change what the operator gave; what is derived from it is no longer known.",
+        "amend words=10", moving.amend, ("owned",),
     ),
     Verb(
         "fail", "x", "CLASS [MESSAGE]", "Let the call that is about to be made fail so, without making it.",
@@ -60,7 +64,7 @@ VERBS = (
     Verb("deny", "", "NAME [REASON]", "Deny it; with this input that is final for the run.", "deny ann too dear", moving.deny),
     Verb("undo", "", "", "Roll the run back: undo its writes, the newest first, step by step.", "undo", moving.undo),
     Verb("back", "r", "[N]", "Go back N steps; nothing is called.", "back 3", moving.back, again=True),
-    Verb("goto", "j", "SEQ | end", "Go to a record, or back to the present.", "goto 14", moving.goto, ("end",)),
+    Verb("goto", "j", "SEQ | end", "Go to a record, or back to the present.", "goto 14", moving.goto, ("end",), also=("jump",)),
     Verb(
         "replay", "a", "[SEQ]", "Play the recording on, up to a record or the present; from its start when there.",
         "replay", moving.replay,
@@ -69,6 +73,7 @@ VERBS = (
         "fork", "k", "[SEQ] [--repeat-writes]", "Go on from here, or from a record, as a new run.", "fork 14",
         moving.fork,
     ),
+    Verb("open", "", "ID", "Leave this run, and open another one of the store.", "open 3f2a", moving.open_other, ("run",)),
     Verb("diff", "=", "A [B]", "Tell what changed in the context between two records.", "diff 6 18", asking.diff),
     Verb("journal", "o", "[N]", "Tell the last records.", "journal 5", asking.journal),
     Verb("calls", "", "[N]", "Tell the calls that were made.", "calls", asking.calls),
@@ -83,5 +88,5 @@ VERBS = (
     Verb("save", "", "FILE", "Write the lines of this session to a file.", "save session.txt", scripting.save, ("file",)),
     Verb("source", "", "FILE", "Do the lines of a file.", "source session.txt", scripting.run_file, ("file",)),
     Verb("help", "h", "[VERB]", "Tell of all verbs, or of one with an example.", "help break", scripting.help_, ("verb",)),
-    Verb("quit", "q", "", "Leave; the run stays resumable.", "quit", scripting.quit_),
+    Verb("quit", "q", "", "Leave; the run stays resumable.", "quit", scripting.quit_, also=("exit",)),
 )  # fmt: skip

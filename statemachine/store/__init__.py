@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from statemachine.store.cursor import Cursor
+from statemachine.store.erasing import ErasedRun
+from statemachine.store.following import Follower
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
@@ -28,6 +31,9 @@ __all__ = [
     "UNFINISHED",
     "Change",
     "Commit",
+    "Cursor",
+    "ErasedRun",
+    "Follower",
     "NewRun",
     "News",
     "OpenRun",

@@ -45,6 +45,7 @@ class News(NamedTuple):
         at: When, in seconds since the epoch.
         kind: What sort of thing.
         body: What exactly, as JSON text.
+        seq: Its place in the run's journal.
     """
 
     row: int
@@ -53,6 +54,7 @@ class News(NamedTuple):
     at: float
     kind: str
     body: str
+    seq: int
 
 
 def open_runs(machine: str | None) -> Select[Any]:
@@ -66,7 +68,7 @@ def news(after: int, until: int, kinds: tuple[str, ...], word: str) -> Select[An
     """Return the query for records after one row to another: of some kinds, or transitions that say a ``word``."""
     said = (records.c.kind == "transition") & records.c.body.contains(f'"{word}"', autoescape=True)
     return (
-        select(ROW, records.c.run, machines.c.name, records.c.at, records.c.kind, records.c.body)
+        select(ROW, records.c.run, machines.c.name, *(records.c[n] for n in ("at", "kind", "body", "seq")))
         .join_from(records, runs, records.c.run == runs.c.id)
         .join(machines)
         .where(after < ROW, until >= ROW, records.c.kind.in_(kinds) | said)
@@ -81,3 +83,8 @@ LAST = select(func.coalesce(func.max(ROW), 0)).select_from(records)
 def time_of(row: int) -> Select[Any]:
     """Return the query for the time of the first record at or after a row."""
     return select(records.c.at).where(row <= ROW).order_by(ROW).limit(1)
+
+
+def row_of(run: str, seq: int) -> Select[Any]:
+    """Return the query for the row of a run's record."""
+    return select(ROW).select_from(records).where(records.c.run == run, records.c.seq == seq)

@@ -25,7 +25,7 @@ from statemachine.store.rows import (
     StoredMachine,
     StoredRun,
 )
-from statemachine.store.schema import blobs, checkpoints, inbox, machines, records, runs
+from statemachine.store.schema import blobs, checkpoints, identity, inbox, machines, records, runs
 
 # Records read at a time, so that reading a long journal neither fills memory nor holds up the log.
 _PAGE = 500
@@ -44,6 +44,11 @@ class Queries:
         self.name = name
         self._engine = engine
         self._busy_timeout = busy_timeout
+
+    def identity(self) -> str:
+        """Return which store this is; empty if it does not say."""
+        found = self._ids(select(identity.c.store))
+        return found[0] if found else ""
 
     def load(self, run: str) -> StoredRun:
         """Return a run by its full id, with its snapshot; raise UnknownRun when there is none."""
@@ -167,13 +172,13 @@ class Queries:
             )
         ]
 
-    def bodies(self, run: str, kind: str, until: int | None = None) -> list[tuple[int, float, str]]:
+    def bodies(self, run: str, kind: str, until: int | None = None) -> Sequence[tuple[int, float, str]]:
         """Return sequence number, time and body of a run's records of one kind, in order."""
         query = select(records.c.seq, records.c.at, records.c.body)
         query = query.where(records.c.run == run, records.c.kind == kind)
         if until is not None:
             query = query.where(records.c.seq <= until)
-        return [(seq, at, body) for seq, at, body in self._rows(query.order_by(records.c.seq))]
+        return self._rows(query.order_by(records.c.seq))
 
     def stops(self) -> list[Stop]:
         """Return what is stopped, the oldest stop first."""
@@ -192,6 +197,11 @@ class Queries:
     def news(self, after: int, until: int, kinds: tuple[str, ...], word: str) -> list[News]:
         """Return records after one place to another: of some kinds, or transitions in which a word stands."""
         return [News(*row) for row in self._rows(measuring.news(after, until, kinds, word))]
+
+    def place_of(self, run: str, seq: int) -> int | None:
+        """Return the place of a run's record among those of all runs; None when there is no such record."""
+        found = self._rows(measuring.row_of(run, seq))
+        return int(found[0][0]) if found else None
 
     def row_before(self, at: float) -> int:
         """Return the place of the last record before a time, found by halving: clocks rise with the places."""

@@ -17,7 +17,7 @@ from statemachine.store.anchor import read_anchor, refuse_other
 from statemachine.store.database import reported
 from statemachine.store.migrate import stored_version
 from statemachine.store.rows import StoredMachine
-from statemachine.store.schema import VERSIONS, blobs, checkpoints, identity, machines, records, runs
+from statemachine.store.schema import VERSIONS, blobs, checkpoints, machines, records, runs
 from statemachine.store.store import Store
 
 
@@ -78,11 +78,6 @@ class ReadOnlyStore(Store):
         What was read may then be of two moments.
         """
         return self._unused and _has_log(self._place)
-
-    def identity(self) -> str:
-        """Return which store this is."""
-        found = self._ids(select(identity.c.store))
-        return found[0] if found else ""
 
     def heads(self) -> Iterator[tuple[str, int, str]]:
         """Yield id, sequence number and hash of the last record of every run, by id."""

@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 #: Alembic revisions in order; the last is what this code writes. Kept here so that Alembic, which is slow to
 #: import, is needed only by a database that is not there yet.
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 VERSION_TABLE = "statemachine_version"
 
 metadata = MetaData()
@@ -67,6 +67,7 @@ records = Table(
     Column("body", Text, nullable=False),
     Column("prev", String, nullable=False),
     Column("hash", String, nullable=False),
+    Column("salt", String, nullable=False, server_default=""),
 )
 
 # A run as it was now and then, so that what lies between two of them is all that has to be replayed.

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from statemachine.errors import DiskFailed, EventRefused, InvalidInput, LeaseLost, RunOwned
 from statemachine.journal import decode, encode
-from statemachine.store import queries
+from statemachine.store import erasing, queries
 from statemachine.store import stops as stopping
 from statemachine.store.anchor import read_anchor, refuse_other, write_anchor
 from statemachine.store.database import WRITING, connect, pragmas, reported
@@ -170,6 +170,26 @@ class Store(Queries, AbstractContextManager["Store"]):
         """Lift a stop; return whether there was one."""
         with self._write() as connection:
             return stopping.remove(connection, scope, name)
+
+    # Erasing
+
+    def erase(self, erased: erasing.ErasedRun) -> None:
+        """Put what is left of a run that has ended in its place, in one transaction; raise LeaseLost if it has gone on.
+
+        Its old bytes lie in the file until :meth:`scrub`.
+        """
+        with self._write() as connection:
+            erasing.erase(connection, erased)
+
+    def scrub(self) -> None:
+        """Take out of a SQLite file all bytes that are no part of a row any more; takes as long as copying the file."""
+        with self._one_writer, self._reported():
+            erasing.scrub(self._engine, self.name)
+
+    def forks(self, run: str) -> list[str]:
+        """Return the runs that were forked off a run."""
+        with self._reported(), self._engine.connect() as connection:
+            return erasing.forks(connection, run)
 
     # Leases
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from statemachine.machine.call import Call
 from statemachine.machine.definition import Definition
-from statemachine.machine.outcome import Outcome
+from statemachine.machine.outcome import Failure, Outcome
 from statemachine.tools.classify import classify
 from statemachine.tools.invocation import Invocation
 from statemachine.tools.python import call_python
+from statemachine.tools.secrets import NotGiven, redacted, secrets_of
 from statemachine.tools.shell import call_shell
 
 __all__ = ["Invocation", "classify", "invoke"]
@@ -26,6 +27,14 @@ async def invoke(definition: Definition, tool: str, given: Mapping[str, Any], ca
         call: What the tool may know about the call.
     """
     contract, signature = definition.declaration.tools[tool], definition.signatures[tool]
+    try:
+        secrets = secrets_of(contract)
+    except NotGiven as error:
+        return Outcome(failure=Failure("permission", str(error)))
     if contract.python is not None:
-        return await call_python(contract, signature, given, call)
-    return await call_shell(contract, signature, given, call, str(definition.folder.path))
+        outcome = await call_python(contract, signature, given, call, secrets)
+    else:
+        outcome = await call_shell(contract, signature, given, call, str(definition.folder.path), secrets)
+    # Of all tools: one may tell of the environment that another one has its secret from.
+    variables = definition.declaration.secrets
+    return redacted(outcome, variables) if variables else outcome

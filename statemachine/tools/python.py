@@ -19,8 +19,10 @@ from statemachine.tools.classify import classify
 from statemachine.tools.output import broken, checked
 
 
-async def call_python(tool: Tool, signature: Signature, given: Mapping[str, Any], call: Call) -> Outcome:
-    """Call a function with validated input and return its checked outcome.
+async def call_python(
+    tool: Tool, signature: Signature, given: Mapping[str, Any], call: Call, secrets: Mapping[str, str]
+) -> Outcome:
+    """Call a function with validated input and its secrets, and return its checked outcome.
 
     When it is cancelled, a coroutine is too. A thread cannot be: what it still gives is dropped.
     """
@@ -35,6 +37,8 @@ async def call_python(tool: Tool, signature: Signature, given: Mapping[str, Any]
         except ValidationError as error:
             what = error.errors(include_url=False)[0]["msg"]
             return broken(f"input `{name}`: {'it has no value yet' if name not in given else what}")
+    for name, of in signature.secrets.items():
+        arguments[name] = adapter(of).validate_python(secrets[name])
     if signature.call_parameter is not None:
         arguments[signature.call_parameter] = call
     is_async = inspect.iscoroutinefunction(function)

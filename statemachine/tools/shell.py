@@ -38,12 +38,17 @@ _EXITS: Mapping[int, FailureClass] = {
 
 
 async def call_shell(
-    tool: Tool, signature: Signature, given: Mapping[str, Any], call: Call, folder: str
+    tool: Tool,
+    signature: Signature,
+    given: Mapping[str, Any],
+    call: Call,
+    folder: str,
+    secrets: Mapping[str, str],
 ) -> Outcome:
     """Run a command in the machine's folder and return its checked outcome.
 
-    The command finds its key in ``STATEMACHINE_KEY``. Its whole process group ends with it, with its
-    timeout, and with the call.
+    The command finds its key in ``STATEMACHINE_KEY``, and its secrets under their names. Its whole process group
+    ends with it, with its timeout, and with the call.
     """
     values: dict[str, str] = {}
     for name, parameter in signature.input.items():
@@ -59,7 +64,7 @@ async def call_shell(
     words = [_filled(word, values) for word in signature.command]
     if any("\0" in word for word in words):
         return broken("an input holds a NUL character, which no command can take")
-    environment = os.environ | {"STATEMACHINE_KEY": call.key, "STATEMACHINE_RUN": call.run}
+    environment = os.environ | dict(secrets) | {"STATEMACHINE_KEY": call.key, "STATEMACHINE_RUN": call.run}
     try:
         process = await asyncio.create_subprocess_exec(
             *words,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import sqlite3
 import subprocess
@@ -50,3 +51,76 @@ def test_a_store_is_anchored_verified_and_found_to_be_changed(
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert f"run {run}, record 3" in done.stdout
+
+
+SECRET = "canary-4711-secret"
+TOOLS = """
+import base64, logging, sys
+
+def ask(name: str, key: str) -> dict[str, str]:
+    if name == "nobody":
+        raise PermissionError(f"https://user:{key}@host/ refused {key!r}")
+    return {"url": f"https://host/?key={key}", "basic": base64.b64encode(f"u:{key}".encode()).decode(), "name": name}
+"""
+MACHINE = """
+machine: asks
+version: "1"
+context: {name: {type: str, owner: operator}, answer: {type: any, owner: ask}}
+tools: {ask: {python: "tools.py:ask", effect: read, timeout: 5s, secrets: {key: "${env:CANARY_KEY}"}}}
+initial: ask
+states:
+  ask: {do: ask, save: answer, on: {done: end, failed: fail}}
+  end: {final: succeeded, output: {answer: answer}}
+  fail: {final: failed}
+"""
+
+
+def test_no_secret_is_told_or_kept(program: Program, tmp_path: Path) -> None:
+    """Nowhere in what any command prints, in pictures, exports, logs, the store, or the prompt's file of lines."""
+    (tmp_path / "tools.py").write_text(TOOLS)
+    (tmp_path / "asks.yaml").write_text(MACHINE)
+    env = {"CANARY_KEY": SECRET, "XDG_STATE_HOME": str(tmp_path / "state")}
+    good = program("run", "asks.yaml", "-i", "name=ann", "--json", env=env, expect=0)
+    bad = program("run", "asks.yaml", "-i", "name=nobody", "--json", env=env, expect=1)
+    assert "[redacted: env:CANARY_KEY]" in good.out
+    told = [good, bad]
+    for words in (
+        ("status", good.data["run"]),
+        ("journal", bad.data["run"], "--json"),
+        ("explain", bad.data["run"]),
+        ("audit", "export"),
+        ("audit", "export", "--stream", "technical", "--format", "csv"),
+        ("render", "--run", bad.data["run"], "-o", "bad.svg"),
+        ("repl", "asks.yaml", "-i", "name=ann"),
+    ):
+        told.append(program(*words, env=env, expect=0))
+    encoded = base64.b64encode(b"u:" + SECRET.encode()).decode()
+    assert not [done for done in told if SECRET in done.out + done.err or encoded in done.out + done.err]
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert not [
+        file
+        for file in files
+        if SECRET.encode() in file.read_bytes() or encoded.encode() in file.read_bytes()
+    ]
+
+
+def test_a_run_is_erased_for_a_reason(program: Program, hello: Path, tmp_path: Path) -> None:
+    """0 also once more; 2 for a run that goes on or is not there, or without a reason. Each look at it says why."""
+    waiting = program("run", hello, "-i", "name=canary-b", "-i", "count=2", "--json", expect=3).data["run"]
+    run = program("run", hello, "-i", "name=canary-a", "--json", expect=0).data["run"]
+    key = program("key", "new", "ann", "--in", tmp_path / "keys", "--json", expect=0).data
+    folder = tmp_path / ".statemachine"
+    (folder / "policy.yaml").write_text(f'approvers:\n  ann: {{key: "{key["public"]}"}}\n')
+    program("audit", "erase", run, expect=2)
+    assert "has not ended" in program("audit", "erase", waiting, "--reason", "x", expect=2).err
+    signed = ("--reason", "asked for", "--as", "ann", "--key", key["private"])
+    (done,) = program("audit", "erase", run[:8], *signed, "--json", expect=0).data
+    assert (done["run"], done["by"], done["already"], done["copies"]) == (run, "ann", False, [])
+    assert "erased before by ann" in program("audit", "erase", run, "--reason", "again", expect=0).out
+    assert not [file for file in folder.iterdir() if b"canary-a" in file.read_bytes()]
+    for words in ("status", "journal", "audit verify"):
+        told = program(*words.split(), run, expect=0).out
+        assert "erased" in told
+        assert "asked for" in told
+        assert "canary" not in told
+    assert "asked for" in program("replay", run, expect=2).err

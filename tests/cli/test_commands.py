@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,24 @@ def test_cancel_and_what_cannot_be_done_any_more(program: Program, hello: Path) 
     assert program("resume", run, "--json", expect=1).data["status"] == "cancelled"
 
 
+def test_a_shell_completes_ids_of_runs(program: Program, hello: Path, tmp_path: Path) -> None:
+    """Of the store that the line names; where none can be read, none, and nothing is made."""
+    run = program("run", hello, "-i", "name=x", "--json").data["run"]
+    script = Path(sys.executable).with_name("statemachine")  # completion goes by the name of the program
+
+    def completed(*words: str) -> str:
+        asked = {"COMP_WORDS": " ".join(["statemachine", *words]), "COMP_CWORD": str(len(words))}
+        env = {**os.environ, "_STATEMACHINE_COMPLETE": "complete_bash", **asked}
+        done = subprocess.run([script], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert completed("explain", run[:4]) == run
+    assert completed("resume", "--db", ".statemachine/runs.db", run[:4]) == run
+    assert completed("explain", "--db", "other.db", run[:4]) == ""
+    assert completed("explain", "no") == ""
+    assert not (tmp_path / "other.db").exists()
+
+
 def test_a_failed_run_exits_with_1(program: Program, hello: Path) -> None:
     """The reason is told."""
     hello.write_text(HELLO.replace("tools.py:hello", "tools.py:leave"))
@@ -118,8 +139,7 @@ def test_a_mistake_is_told_in_json_as_well(program: Program, hello: Path) -> Non
 
 def test_an_unknown_and_an_ambiguous_run_are_told_apart(program: Program, hello: Path) -> None:
     """A prefix that several runs share names them."""
-    for _ in range(17):  # more runs than first digits: two share one
-        program("run", hello, "-i", "name=a", expect=0)
+    program("run", hello, "-i", "name=a", "--times", 17, expect=0)  # more than first digits: two share one
     assert "there is no run" in program("status", "zzzz", expect=2).err
     ids = [r["id"] for r in program("runs", "--json").data]
     shared = next(i[0] for i in ids if sum(j[0] == i[0] for j in ids) > 1)

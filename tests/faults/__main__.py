@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import clock, kill, power, processes, races, simulate, syscalls
+from tests.faults import clock, keeping, kill, power, processes, races, simulate, syscalls
 from tests.faults.tally import Tally
 
 KINDS: dict[str, Callable[..., Tally]] = {
@@ -28,6 +28,7 @@ KINDS: dict[str, Callable[..., Tally]] = {
     "time": simulate.times,
     "clock": clock.jumps,
     "races": races.races,
+    "keeping": keeping.kept,
     "simulation": simulate.seeds,
 }
 

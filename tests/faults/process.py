@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
+from unittest.mock import patch
 from zlib import crc32
 
 from statemachine.approvals.decision import signed
@@ -30,7 +31,8 @@ from statemachine.host.driver import Driver
 from statemachine.host.runtime import Runtime
 from statemachine.host.worker import Worker
 from statemachine.kernel import DECIDED, PendingCall
-from statemachine.store import Change, Commit, NewRun, Release, Store
+from statemachine.store import Change, Commit, NewRun, Release, Store, database
+from tests.faults import keeping
 from tests.faults import world as worlds
 from tests.faults.invariants import acknowledged, violations
 from tests.faults.world import EFFECTS, World, machine
@@ -53,7 +55,7 @@ class Order:
     Attributes:
         folder: Folder of its world.
         do: ``start`` runs; ``resume`` all; ``work``: start some, then resume all until none is left that could
-            go on; ``judge``: finish all, and write down which invariants do not hold.
+            go on; ``keep``: one run to its end, then checkpoints and its erasure; ``judge``: finish all, and write down which invariants do not hold.
         runs: How many runs to start.
         laps: How often each goes round.
         point: The point at which a signal strikes, from 1; 0 for never.
@@ -67,7 +69,7 @@ class Order:
     """
 
     folder: Path
-    do: Literal["start", "resume", "work", "judge"] = "start"
+    do: Literal["start", "resume", "work", "keep", "judge"] = "start"
     runs: int = 1
     laps: int = 1
     point: int = 0
@@ -187,7 +189,8 @@ def obey(order: Order) -> None:
             (world.folder / "violations.txt").write_text("\n".join(found))
             return
         with broken(order.mutant), watched(world):
-            asyncio.run({"start": _start, "resume": _resume, "work": _work}[order.do](world, order))
+            does = {"start": _start, "resume": _resume, "work": _work, "keep": _keep}
+            asyncio.run(does[order.do](world, order))
     except StoreUnusable as error:
         (world.folder / "refused.txt").write_text(str(error))
         raise SystemExit(4) from None
@@ -233,6 +236,18 @@ async def _work(world: World, order: Order) -> None:
         async for result in Worker(host, poll=0.1, until_idle=True).work():
             if isinstance(result, tuple):
                 raise result[1]
+
+
+async def _keep(world: World, order: Order) -> None:
+    """Drive a run to its end, whoever began it, and then keep it as long as it has to be kept."""
+    # Some builds of SQLite clear what they free; most do not, and an erasure must not rest on it.
+    with patch.dict(database._PRAGMAS, {"secure_delete": 0}):
+        async with Runtime(world.db, clock=world) as host:
+            if not host.store.runs():
+                await host.start(world.machine, {"regrets": False, "card": keeping.CANARY * 500})
+            await _resume_all(host)
+            await _decide_all(host, world)
+        keeping.keep(world)
 
 
 async def _decide_all(host: Runtime, world: World) -> None:

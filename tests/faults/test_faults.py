@@ -20,6 +20,7 @@ ENOUGH = {
     "time": (35, 180),
     "clock": (10, 60),
     "races": (140, 12_000),
+    "keeping": (15, 30),
     "simulation": (1000, 100_000),
 }
 """Points that must have been struck: in CI, and in the long run."""
@@ -30,6 +31,11 @@ MUST_FIRE = {
         f"{way} {name}"
         for way in ("back", "forward")
         for name in ("in back-off", "after slow", "after leases are taken")
+    },
+    "keeping": {
+        f"{when} {what}"
+        for when in ("before", "after")
+        for what in ("a checkpoint", "a run is erased", "the file is scrubbed")
     },
     "time": {"clock back in back-off", "clock forward in back-off"},
     "simulation": {

@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -242,6 +244,43 @@ def test_people_are_told_after_the_request_is_committed_and_once(machine: Write)
         assert len((office.folder / "told.jsonl").read_text().splitlines()) == 1
 
     act(office, work)
+
+
+def test_people_are_told_by_a_web_server(machine: Write) -> None:
+    """It gets the request as JSON; one that answers with an error, or not at all, is journaled as that."""
+    got: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200 if self.path == "/ok" else 500)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=server.serve_forever, daemon=True).start()
+    at = f"http://127.0.0.1:{server.server_address[1]}"
+    nobody = "http://127.0.0.1:9/nobody"
+    hooks = f"notify: [{{webhook: '{at}/ok'}}, {{webhook: '{at}/bad'}}, {{webhook: '{nobody}'}}]\n"
+    office = Office(machine(MACHINE), hooks)
+
+    async def work(runtime: Runtime, view: RunView) -> None:
+        (body,) = [b for k, b in _records(runtime, view.run) if k == "approval_announced"]
+        fine, bad, gone = body["told"]
+        assert (fine, bad) == (
+            "webhook 127.0.0.1",
+            "webhook 127.0.0.1 (failed: HTTP Error 500: Internal Server Error)",
+        )
+        assert gone.startswith("webhook 127.0.0.1 (failed: ")
+        assert [(told["request"], told["tool"]) for told in got] == [(f"{view.run}:3", "pay")] * 2
+
+    try:
+        act(office, work)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_policy_that_is_wrong_says_where(machine: Write) -> None:

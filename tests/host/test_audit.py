@@ -21,8 +21,10 @@ from statemachine.errors import InvalidAnchor, StoreUnusable
 from statemachine.host import verifier
 from statemachine.host.anchoring import add_anchor, read_anchors
 from statemachine.host.auditing import Problem, audit_rest, audit_runs
+from statemachine.host.erasing import erase
 from statemachine.host.runtime import Runtime
-from statemachine.journal import genesis, seal
+from statemachine.journal import Record, genesis, seal
+from statemachine.journal.record import digest_of_body
 from statemachine.store import ReadOnlyStore, Store
 from tests.benchmarks.replay.__main__ import define, write
 from tests.host.conftest import TOOLS
@@ -39,6 +41,7 @@ class Corpus:
 
     folder: Path
     runs: tuple[str, str]
+    erased: str
 
     @property
     def anchor(self) -> Path:
@@ -73,6 +76,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     with Store.open(folder / "runs.db") as store:
         _go_on(store)
     asyncio.run(approved("x" * 70_000))
+    asyncio.run(approved("it was due"))
+    ann = load_key(office.keys["ann"][0])
+    with Store.open(folder / "runs.db") as store:
+        shutil.copy(folder / "runs.db", folder / "whole.db")
+        erase(store, found[2], reason="asked for", by="ann", now=2e9, key=ann)
+        store.scrub()
     with ReadOnlyStore.open(folder / "runs.db") as read:
         add_anchor(
             read,
@@ -80,9 +89,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             read_policy(folder / "policy.yaml"),
             5.0,
             "ann",
-            load_key(office.keys["ann"][0]),
+            ann,
         )
-    return Corpus(folder, (found[0], found[1]))
+    return Corpus(folder, (found[0], found[1]), found[2])
 
 
 def _go_on(store: Store) -> None:
@@ -108,10 +117,10 @@ Change = Callable[[Database, Corpus], None]
 
 
 def sql(*statements: str) -> Change:
-    """Return a change by SQL; ``:a`` and ``:b`` are the approved runs, ``:l`` is the long one."""
+    """Return a change by SQL; ``:a`` and ``:b`` are the approved runs, ``:e`` an erased, ``:l`` the long one."""
 
     def change(database: Database, corpus: Corpus) -> None:
-        names = {"a": corpus.runs[0], "b": corpus.runs[1], "l": LONG}
+        names = {"a": corpus.runs[0], "b": corpus.runs[1], "e": corpus.erased, "l": LONG}
         for statement in statements:
             done = database.execute(statement, names)
             assert done.rowcount, f"nothing was changed by {statement}"
@@ -124,13 +133,13 @@ def sealed_again(run: str, *statements: str) -> Change:
 
     def change(database: Database, corpus: Corpus) -> None:
         sql(*statements)(database, corpus)
-        name = {"a": corpus.runs[0], "l": LONG}[run]
+        name = {"a": corpus.runs[0], "e": corpus.erased, "l": LONG}[run]
         rows = database.execute(
-            "select seq, at, kind, body from records where run = ? order by seq", [name]
+            "select seq, at, kind, body, salt from records where run = ? order by seq", [name]
         ).fetchall()
         head = genesis(name, json.loads(rows[0][3])["digest"])
-        for seq, at, kind, body in rows:
-            text = verifier.hash_of(name, seq, at, kind, body, head)
+        for seq, at, kind, body, salt in rows:
+            text = verifier.hash_of(name, seq, at, kind, body, head, salt)
             where = [head, text, name, seq]
             database.execute("update records set prev = ?, hash = ? where run = ? and seq = ?", where)
             head = text
@@ -160,13 +169,30 @@ def made_anew(database: Database, corpus: Corpus) -> None:
         database.executemany(f"insert into {table} values ({','.join('?' * len(rows[0]))})", rows)
 
 
+def put_back(database: Database, corpus: Corpus) -> None:
+    """Put the body of an erased record back, with its salt, from a copy that was made before."""
+    with closing(sqlite3.connect(corpus.folder / "whole.db")) as whole:
+        where = "where run = ? and seq = 1"
+        row = whole.execute(f"select body, salt from records {where}", [corpus.erased]).fetchone()
+    database.execute(f"update records set body = ?, salt = ? {where}", [*row, corpus.erased])
+
+
+def erased_by_hand(database: Database, corpus: Corpus) -> None:
+    """Take the body of a record away as the program would, and write of nothing."""
+    (run, _), where = corpus.runs, "where run = ? and seq = 2"
+    body, salt = database.execute(f"select body, salt from records {where}", [run]).fetchone()
+    mark = {"at": 5.0, "by": "ann", "digest": digest_of_body(body, salt), "reason": "asked for", "record": 9}
+    text = json.dumps({"$erased": mark}, separators=(",", ":"))
+    database.execute(f"update records set body = ?, salt = '' {where}", [text, run])
+
+
 def another_store(database: Database, corpus: Corpus) -> None:
     """Say that this is another store."""
     database.execute("update identity set store = 'another'")
 
 
 BODY = "update records set body = replace(body, '\"ok\":true', '\"ok\":false') where run = :l and seq = 50"
-COPY = "insert into records select run, 999999, at, kind, body, prev, hash from records where run = :l and seq = 50"
+COPY = "insert into records select run, 999999, at, kind, body, prev, hash, salt from records where run = :l and seq = 50"
 SWAP = (
     "update records set seq = -1 where run = :l and seq = 50",
     "update records set seq = 50 where run = :l and seq = 51",
@@ -175,6 +201,13 @@ SWAP = (
 LAST = "(select max(seq) from records where run = :l)"
 DROP_LAST = f"delete from records where run = :l and seq = {LAST}"
 SIGNATURE = "update records set body = replace(body, '\"signature\":\"', '\"signature\":\"AAAA') where run = :a and kind = 'approval_decided'"
+
+FORGED = (
+    "insert into records select run, seq + 1, at, 'run_erased', "
+    '\'{"by":"ann","left":"00","reason":"asked for","records":"2","snapshot":"00"}\', hash, hash, \'\' '
+    "from records where run = :a order by seq desc limit 1"
+)
+OTHER_REASON = "update records set body = replace(body, 'asked for', 'it was fun') where run = :e and kind = 'run_erased'"
 
 # By each: without and with the anchor. `audit verify` first, then the program without dependencies.
 ALWAYS, ANCHOR, NEVER = (True, True), (False, True), (False, False)
@@ -188,6 +221,8 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool], tuple[bool, bool]]] = {
     "a kind": (sql("update records set kind = 'note' where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "a number": (sql("update records set seq = 999999 where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "the hash before": (sql("update records set prev = hash where run = :l and seq = 7"), ALWAYS, ALWAYS),
+    "a salt": (sql("update records set salt = replace(salt, '0', '1') where run = :l and seq between 1 and 9"), ALWAYS, ALWAYS),
+    "a salt taken out": (sql("update records set salt = '' where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "a hash": (sql("update records set hash = prev where run = :l and seq = 7"), ALWAYS, ALWAYS),
     "two swapped": (sql(*SWAP), ALWAYS, ALWAYS),
     "one taken out": (sql("delete from records where run = :l and seq = 50"), ALWAYS, ALWAYS),
@@ -251,6 +286,29 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool], tuple[bool, bool]]] = {
     "a run taken out": (sql("delete from records where run = :a", "delete from runs where id = :a"), ANCHOR, ANCHOR),
     "the backup": (backup, ANCHOR, ANCHOR),
     "a history made anew": (made_anew, ANCHOR, ANCHOR),
+    "a body taken away": (sql("update records set body = '' where run = :a and seq = 2"), ALWAYS, ALWAYS),
+    "a body erased by hand": (erased_by_hand, ALWAYS, ALWAYS),
+    "an erased body put back": (put_back, ALWAYS, ALWAYS),
+    "what is left of an erased body": (
+        sql("update records set body = replace(body, '\"tool\":\"pay\"', '\"tool\":\"get\"') where run = :e"), ALWAYS, ALWAYS
+    ),
+    "the digest of an erased body": (
+        sql("update records set body = replace(body, '\"digest\":\"', '\"digest\":\"0') where run = :e and seq = 1"),
+        ALWAYS, ALWAYS,
+    ),
+    "a salt put to an erased body": (
+        sql("update records set salt = '00112233445566778899aabbccddeeff' where run = :e and seq = 1"), ALWAYS, ALWAYS
+    ),
+    "the reason of an erasure": (sql(OTHER_REASON), ALWAYS, ALWAYS),
+    "the reason of an erasure, sealed again": (sealed_again("e", OTHER_REASON), ALWAYS, ANCHOR),
+    "an erasure taken out, sealed again": (
+        sealed_again("e", "delete from records where run = :e and kind = 'run_erased'"), ALWAYS, ALWAYS
+    ),
+    "an erasure forged, sealed": (sealed_again("a", FORGED), ALWAYS, ALWAYS),
+    "the snapshot of an erased run": (
+        sql("update runs set snapshot = replace(snapshot, 'complete', 'fail') where id = :e"), ALWAYS, NEVER
+    ),
+    "the status of an erased run": (sql("update runs set status = 'failed' where id = :e"), ALWAYS, NEVER),
     "another store": (another_store, ANCHOR, ANCHOR),
 }  # fmt: skip
 
@@ -364,10 +422,10 @@ def test_an_anchor_holds_only_what_changed(corpus: Corpus, copied: Path, tmp_pat
     """A second one on the same store is one line; on a store that was rolled back it is refused."""
     file, policy = tmp_path / "anchors", read_policy(corpus.policy)
     with ReadOnlyStore.open(corpus.folder / "backup.db") as store:
-        assert add_anchor(store, file, policy, 1.0)["changed"] == 2
-        assert add_anchor(store, file, policy, 2.0)["changed"] == 0
+        assert add_anchor(store, file, policy, 1.0)[0]["changed"] == 2
+        assert add_anchor(store, file, policy, 2.0)[0]["changed"] == 0
     with ReadOnlyStore.open(copied) as store:
-        assert add_anchor(store, file, policy, 3.0)["changed"] == 2
+        assert add_anchor(store, file, policy, 3.0)[0]["changed"] == 3
     assert read_anchors(file, policy).checkpoints == 3
     assert verifier.read_anchors(file)[0] == []
     with (
@@ -383,7 +441,7 @@ def test_exported_records_verify_alone(corpus: Corpus, tmp_path: Path) -> None:
     with Store.open(corpus.folder / "runs.db") as store:
         ids = sorted(run.id for run in store.runs())
         records = [record for run in ids for record in store.records(run)]
-    names = ("run", "seq", "at", "kind", "body", "prev", "hash")
+    names = Record.__slots__
     text = "".join(json.dumps({name: getattr(record, name) for name in names}) + "\n" for record in records)
     file.write_text(text)
     assert [by_verifier(corpus, file, anchor=anchor) for anchor in (False, True)] == [0, 0]
@@ -396,7 +454,8 @@ def test_the_verifier_seals_as_the_runtime_does() -> None:
     for at in (0.25, 5.0, 1.8e9, 1_800_000_000.123457):
         ((record,), _) = seal('rün"1', genesis('rün"1', "d"), 0, at, [("kïnd", {"x": "ä\n\u2028"})])
         assert verifier.genesis('rün"1', "d") == record.prev
-        assert verifier.hash_of('rün"1', 1, record.at, "kïnd", record.body, record.prev) == record.hash
+        told = (record.seq, record.at, record.kind, record.body, record.prev, record.salt)
+        assert verifier.hash_of('rün"1', *told) == record.hash
 
 
 def test_a_fork_is_told_from_an_edit(corpus: Corpus, tmp_path: Path) -> None:

@@ -6,10 +6,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+
+from statemachine.host.erasing import erase
 from statemachine.host.exporting import COMPLIANCE, TECHNICAL, export_calls
 from statemachine.host.runtime import Runtime
 from statemachine.host.view import RunView
+from statemachine.machine.definition import Definition
+from statemachine.store import Store
 from tests.host.test_approvals import MACHINE, Office, act
+from tests.host.test_replay import check, stored
+from tests.host.test_replay import template as template
+from tests.kernel.strategies import Moves, runs
 
 CANARY = "canary-7f3a"
 SAYING = MACHINE.replace(
@@ -54,3 +63,18 @@ def test_a_sentence_tells_the_inputs_that_it_names(machine: Callable[[str], Path
         assert call["sentence"] == f"Paid by {office.folder / 'world.txt'}"
 
     act(office, work)
+
+
+@pytest.mark.damages_journals  # what is erased cannot be replayed
+@given(runs())
+@check
+def test_compliance_does_not_depend_on_payload(template: Path, case: tuple[Definition, Moves]) -> None:
+    """Of any run it holds the fields of its list and no other, and says the same when all payload is erased."""
+    with stored(template, *case) as path, Store.open(path) as store:
+        told = list(export_calls(store, "run", "compliance"))
+        assert all(tuple(call) == COMPLIANCE for call in told)
+        if store.load("run").finished is None or case[1][-1][2].snapshot.reviews:
+            return
+        erase(store, "run", reason="asked for", by="carl", now=2e9)
+        left = list(export_calls(store, "run", "compliance"))
+        assert [call | {"erased": ""} for call in left] == told

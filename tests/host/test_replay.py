@@ -67,14 +67,16 @@ def rewrite(path: Path, rows: list[Row]) -> None:
     path.with_name(f"{path.name}.anchor").unlink()
     with sqlite3.connect(path) as database:
         database.execute("delete from records")
-        database.executemany("insert into records values ('run', ?, ?, ?, ?, ?, ?)", rows)
+        database.executemany("insert into records values ('run', ?, ?, ?, ?, ?, ?, ?)", rows)
     database.close()
 
 
 def read(path: Path) -> list[Row]:
     """Return a run's records."""
     database = sqlite3.connect(path)
-    rows = database.execute("select seq, at, kind, body, prev, hash from records order by seq").fetchall()
+    rows = database.execute(
+        "select seq, at, kind, body, prev, hash, salt from records order by seq"
+    ).fetchall()
     database.close()
     return [list(row) for row in rows]
 
@@ -108,9 +110,9 @@ def changed(rows: list[Row], data: Any) -> list[Row]:
 def sealed_anew(rows: list[Row], definition: Definition) -> list[Row]:
     """Return the records with a chain of hashes that fits them, as far as there can be one."""
     head, found = genesis("run", definition.digest), []
-    for seq, at, kind, body, _, _ in rows:
+    for seq, at, kind, body, *_ in rows:
         ((record,), _) = seal("run", head, seq - 1, at, [(kind, json.loads(body))])
-        found.append([seq, record.at, kind, record.body, head, record.hash])
+        found.append([seq, record.at, kind, record.body, head, record.hash, record.salt])
         head = record.hash
     return found
 

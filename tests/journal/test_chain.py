@@ -68,6 +68,8 @@ def test_an_edit_is_found(entries: list[tuple[float, str, str]], data: st.DataOb
                 replace(whole, body=whole.body.replace(":", ": ")),
                 replace(whole, prev=sha256(b"").hexdigest()),
                 replace(whole, hash=sha256(b"").hexdigest()),
+                replace(whole, salt=""),
+                replace(whole, salt=whole.salt[::-1] + "0"),
                 replace(whole, at=None),  # type: ignore[arg-type]  # a database column holds anything
                 replace(whole, body=b"{}"),  # type: ignore[arg-type]
             ]
@@ -105,6 +107,15 @@ def test_an_insert_is_found(entries: list[tuple[float, str, str]], data: st.Data
     records.insert(place, extra)
     # A forged record fits what is before it; what comes after no longer fits.
     assert verify(records, MACHINE) is (records[place + 1] if extra is forged[0] else extra)
+
+
+def test_what_a_body_was_cannot_be_tried_out_without_its_salt() -> None:
+    """Equal bodies have other digests each time, and one from before there were salts verifies still."""
+    (one,), _ = seal("r1", genesis("r1", MACHINE), 0, 1.0, [("event", {"sick": True})])
+    (other,), _ = seal("r1", genesis("r1", MACHINE), 0, 1.0, [("event", {"sick": True})])
+    assert (one.body, one.salt != other.salt, one.hash != other.hash) == (other.body, True, True)
+    digest = sha256(canonical("r1", 1, 1.0, "event", one.body, one.prev)).hexdigest()
+    assert verify([replace(one, salt="", hash=digest)], MACHINE) is None
 
 
 def test_times_are_kept_to_the_microsecond() -> None:

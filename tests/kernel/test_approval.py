@@ -9,7 +9,7 @@ from hypothesis import given
 
 from statemachine.errors import InvalidMachine
 from statemachine.journal.replay import replay
-from statemachine.kernel import DECIDED, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
+from statemachine.kernel import DECIDED, EDIT, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
 from statemachine.kernel.asking import digest_of
 from statemachine.machine.definition import Definition
 from tests.kernel.driving import GOOD, Run, define
@@ -197,6 +197,20 @@ wire: {do: wire, approval: {when: fresh.answer}, on: {done: end, failed: fail}}
     assert "it may be approved only while fresh.answer" in run.because
 
 
+def test_an_input_that_changed_since_is_a_request_of_its_own() -> None:
+    """A yes to the old input makes no call: people are asked about the new one."""
+    run = Run(machine(), n=7)
+    first = asked(run)
+    run.take(Event(EDIT, {"n": 8}, by="carl"))
+    decide(run)
+    assert (run.calls, asked(run).input, asked(run).digest != first.digest) == (0, {"n": 8}, True)
+    assert asked(run).request != first.request
+    run.take(Event(DECIDED, {"request": first.request, "verdict": "approve", "approver": "bob"}))
+    assert run.calls == 0
+    decide(run)
+    assert (run.call.input, run.call.approval) == ({"n": 8}, "run:6")
+
+
 def test_a_freeze_holds_an_approved_call_and_only_broken_glass_gets_through() -> None:
     """Until it is over; the request's own time goes on; a person may still deny."""
     run = Run(machine("expires: 1d"))
@@ -282,6 +296,12 @@ def test_whatever_happens_no_call_is_made_that_was_not_approved_with_that_input(
         tool = definition.declaration.tools[body["tool"]]
         assert not tool.irreversible or "approval" in body
         if "approval" in body:
-            assert granted.pop(body["approval"]) == digest_of(body["input"])
+            assert granted.pop(body["approval"]) == digest_of(body["input"], "")
             assert body["approval"] not in seen
             seen.add(body["approval"])
+
+
+def test_a_digest_is_salted_by_the_run() -> None:
+    """Who knows it alone, from a decision or from compliance, cannot try out inputs."""
+    given = {"sick": True}
+    assert len({digest_of(given, ""), digest_of(given, "0f" * 16), digest_of(given, "f0" * 16)}) == 3

@@ -193,6 +193,7 @@ def test_a_guard_sees_each_kind_of_value(guard: str) -> None:
         ("(" * 1900 + "m.ok" + ")" * 1900, 1, "nested too deeply"),
         ("[" * 1900 + "]" * 1900, 1, "nested too deeply"),
         ("n" + "+n" * 1900 + " == 1", 1, "nested too deeply"),
+        ("{1.5: 2}", 1, "Unsupported map key type"),
         ("\ud800", 1, ""),
         ("\0", 1, ""),
         ("", 1, ""),
@@ -273,7 +274,13 @@ def test_an_expression_gives_json_data(text: str, value: object, of: object) -> 
 
 def test_an_expression_that_fails_raises_with_the_reason() -> None:
     """It has no value to give."""
-    for text, values in [("opt + 'x'", {}), ("n + 1", {"n": 2**63}), ("text + 'x'", {"text": "\udfff"})]:
+    for text, values in [
+        ("opt + 'x'", {}),
+        ("n + 1", {"n": 2**63}),
+        ("text + 'x'", {"text": "\udfff"}),
+        ("1.0 / 0.0", {}),  # infinity has no place in JSON
+        ("[0.0 / 0.0]", {}),
+    ]:
         with pytest.raises(InvalidExpression):
             SCOPE.expression(text).value(Values(values))
 

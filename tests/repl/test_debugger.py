@@ -15,6 +15,7 @@ from statemachine.errors import (
     InvalidInput,
     RunOwned,
     UnknownEvent,
+    UnknownRun,
     WritesRepeated,
 )
 from statemachine.host.view import RunView
@@ -205,12 +206,71 @@ async def test_events_are_fired(folder: Path, database: Path) -> None:
         assert (made.receipt.target, debugger.snapshot.context["note"]) == ("nap", "go")
         assert [(await debugger.step()).state for _ in range(2)] == ["act", "complete"]
     async with await begun(folder, database, "waits.yaml") as debugger:
+        with pytest.raises(InvalidInput, match="carries nothing"):
+            await debugger.fire("cancelled", {"why": "so"})
         await debugger.fire("cancelled")
         assert debugger.view().status == "cancelled"
 
 
+async def test_what_the_operator_gave_is_amended(folder: Path, database: Path) -> None:
+    """The machine says where that leads; a machine that does not refuses it, and so does the past."""
+    async with await begun(folder, database) as debugger:
+        with pytest.raises(EventRefused, match=r"on: \{amended: act\}"):
+            await debugger.amend(want=1)
+    loop = (folder / "loop.yaml").read_text()
+    (folder / "loop.yaml").write_text(loop.replace("on: {cancelled", "on: {amended: act, cancelled"))
+    async with await begun(folder, database) as debugger:
+        await debugger.until("validate")
+        with pytest.raises(InvalidInput, match="lines: is owned by act"):
+            await debugger.amend(lines=1)
+        made = await debugger.amend(want=2)
+        assert (made.receipt.event, debugger.snapshot.state, len(world(folder))) == ("amended", "act", 1)
+        assert debugger.view().edited == ()
+        assert (await debugger.proceed()).why == "ended"
+        assert len(world(folder)) == 2
+        debugger.back()
+        with pytest.raises(EventRefused, match="this is the past"):
+            await debugger.amend(want=3)
+
+
+async def test_a_stop_holds_calls_of_a_debugger_too(folder: Path, database: Path) -> None:
+    """Whatever is said; lifted, the run goes on."""
+    async with await begun(folder, database) as debugger:
+        stops = debugger.runtime.stops
+        stops.set("tool", "write", "ann", "not today", 0.0)
+        for move in (debugger.step, debugger.next, debugger.proceed):
+            stop = await move()
+            assert (stop.why, "write is stopped by ann: not today" in stop.what) == ("waits", True)
+        assert world(folder) == []
+        stops.lift("tool", "write", 0.0)
+        assert (await debugger.step()).state == "validate"
+
+
+async def test_another_run_is_opened_in_its_place(folder: Path, database: Path) -> None:
+    """The first can be driven on by others at once; breakpoints of another machine go."""
+    async with await begun(folder, database) as debugger:
+        first = debugger.run
+        debugger.breakpoints.add(debugger.definition, "retry")
+        await debugger.start(folder / "loop.yaml", {"world": folder / "world.txt"})
+        assert (await resumed(database, first)).status == "succeeded"
+        await debugger.open(first)
+        assert (debugger.run, debugger.live, len(debugger.breakpoints.all)) == (first, False, 1)
+        debugger.back()
+        with pytest.raises(UnknownRun):
+            await debugger.open("nosuch")
+        assert (debugger.run, debugger.past) == (first, True)
+        await debugger.start(folder / "waits.yaml", {"world": folder / "world.txt"})
+        waits = debugger.run
+        await debugger.open(first)
+        assert (debugger.past, debugger.breakpoints.all) == (False, [])
+    assert (await resumed(database, waits)).status == "waiting"
+
+
 async def test_ctrl_c_stops_at_a_safe_point(folder: Path, database: Path) -> None:
     """A write that is under way is waited for; nothing after it is begun."""
+    tools = (folder / "tools.py").read_text()
+    slow = "n = note(world, call.key); time.sleep(0.3); return n"
+    (folder / "tools.py").write_text(tools.replace("return note(world, call.key)", slow, 1))
     async with await begun(folder, database, want=5) as debugger:
         going = asyncio.create_task(debugger.proceed())
         while not world(folder):

@@ -80,6 +80,6 @@ def test_a_run_without_checkpoints_has_its_past_too(long: Path) -> None:
 
 @pytest.mark.long
 def test_a_long_run_is_opened_and_gone_back_in_at_once(tmp_path: Path) -> None:
-    """A hundred thousand records: below 200 ms for opening it, and for each step back."""
+    """A hundred thousand records: each verb takes less than 200 ms of a processor."""
     found = asyncio.run(measure(long_run(tmp_path, 100_000)))
-    assert max(found[name] for name in ("open", "back", "back 10", "goto 50000", "back (there)")) < 0.2
+    assert max(found.values()) < 0.2, found

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ import pytest
 
 from statemachine import Runtime
 from statemachine.approvals.keys import default_folder, make_key
+from statemachine.errors import InvalidExpression, InvalidInput, RunOwned
 from statemachine.host.migrating import migrate
 from statemachine.machine.load import load
 from statemachine.repl.completion import candidates
 from statemachine.repl.debugger import Debugger
-from statemachine.repl.path import Visit, folded
+from statemachine.repl.path import loops
 from statemachine.repl.session import Session
 from statemachine.repl.verbs import VERBS
 from statemachine.store import Store
@@ -31,13 +34,22 @@ async def said(session: Session, *lines: str) -> str:
     return "\n".join([(await session.say(line))[1].text for line in lines])
 
 
-def piped(folder: Path, lines: str, *words: object) -> subprocess.CompletedProcess[str]:
+def piped(
+    folder: Path, lines: str | bytes, *words: object, command: str = "repl"
+) -> subprocess.CompletedProcess[str]:
     """Run the program with lines on its standard input."""
+    given = lines.encode() if isinstance(lines, str) else lines
     env = {k: v for k, v in os.environ.items() if not k.startswith("STATEMACHINE")}
-    return subprocess.run(
-        [sys.executable, "-m", "statemachine", "repl", *map(str, words)],
-        cwd=folder, env=env, input=lines, capture_output=True, text=True, check=False, timeout=60,
+    done = subprocess.run(
+        [sys.executable, "-m", "statemachine", command, *map(str, words)],
+        cwd=folder, env=env, input=given, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def masked(text: str) -> str:
+    """Return what a session wrote without ids and times."""
+    return re.sub(r"\b[0-9a-f]{12}\b|(?<=\(loop )[0-9a-f]{4}|\d+\.\d+s", "…", text)
 
 
 def test_a_script_reads_as_a_session(folder: Path, database: Path) -> None:
@@ -47,6 +59,78 @@ def test_a_script_reads_as_a_session(folder: Path, database: Path) -> None:
     assert "act → write) b retry\nbreakpoint 1: retry\n" in done.stdout
     assert "verdict.ok = false" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("go on with: statemachine repl ")
+
+
+def test_run_step_is_the_same_session(folder: Path, database: Path) -> None:
+    """As `repl FILE`; it goes with nothing that drives the run itself."""
+    step, repl = (
+        piped(
+            folder,
+            "s\nwhere\n",
+            *words,
+            "loop.yaml",
+            "-i",
+            "world=world.txt",
+            "--db",
+            database,
+            command=command,
+        )
+        for command, words in (("run", ["--step"]), ("repl", []))
+    )
+    assert (step.returncode, masked(step.stdout)) == (0, masked(repl.stdout))
+    wrong = piped(folder, "", "loop.yaml", "--step", "--detach", "--db", database, command="run")
+    assert (wrong.returncode, "--step" in wrong.stderr) == (2, True)
+
+
+def test_lines_that_are_no_text_are_refused(folder: Path, database: Path) -> None:
+    """And the next ones are done; a last line needs no end."""
+    done = piped(folder, b"\xff\nsource .\nwhere", "loop.yaml", "-i", "world=world.txt", "--db", database)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "there is no verb" in done.stdout
+    assert ". cannot be read: Is a directory" in done.stdout
+    assert "1            0.0s  act" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_a_script_at_once(folder: Path, database: Path, number: int) -> None:
+    """Also while it waits for a line; the run stays resumable."""
+    words = ["repl", "loop.yaml", "-i", "world=world.txt", "--db", str(database), "--json"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "statemachine", *words],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdin is not None
+    assert child.stdout is not None
+    print("step", file=child.stdin, flush=True)
+    assert json.loads(child.stdout.readline())["ok"]
+    child.send_signal(number)
+    # Between two lines a signal that is to end it does so as ever: the run is held.
+    assert child.wait(60) in ({130} if number == signal.SIGINT else {-number, 128 + number})
+    child.stdin.close()
+    child.stdout.close()
+
+
+def test_a_signal_to_end_waits_for_a_write(folder: Path, database: Path) -> None:
+    """The run is left at the next safe point, with nothing in doubt."""
+    tools = (folder / "tools.py").read_text()
+    slow = "n = note(world, call.key); time.sleep(1); return n"
+    (folder / "tools.py").write_text(tools.replace("return note(world, call.key)", slow, 1))
+    words = ["repl", "loop.yaml", "-i", "world=world.txt", "--db", str(database)]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "statemachine", *words],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdin is not None
+    print("c", file=child.stdin, flush=True)
+    while not world(folder):
+        time.sleep(0.02)
+    child.send_signal(signal.SIGTERM)
+    told, _ = child.communicate(timeout=60)
+    assert child.returncode == 128 + signal.SIGTERM
+    assert "stopping at the next safe point" in told
+    assert "act --done--> validate\nstopped at a safe point" in told
+    assert "go on with: statemachine repl" in told
+    assert len(world(folder)) == 1
 
 
 def test_json_is_one_object_a_line(folder: Path, database: Path) -> None:
@@ -113,6 +197,79 @@ async def test_each_verb_has_help_with_an_example(folder: Path, database: Path) 
         shorts = [verb.short for verb in VERBS if verb.short]
         assert len(shorts) == len(set(shorts))
         assert session.verb("unt").name == "until"
+
+
+async def test_verbs_of_other_debuggers_are_known(folder: Path, database: Path) -> None:
+    """And those of the commands; `help` tells of them."""
+    async with await begun(folder, database) as debugger:
+        session = Session(debugger)
+        for word, name in {
+            "bt": "where",
+            "send": "fire",
+            "jump": "goto",
+            "clear": "delete",
+            "exit": "quit",
+        }.items():
+            assert session.verb(word).name == name
+        assert "fire EVENT [NAME=VALUE …] (or `f`, `send`)" in await said(session, "help send")
+
+
+async def test_runs_are_listed_and_opened(folder: Path, database: Path) -> None:
+    """What is left is resumable; what was ended, or is another's, is said so."""
+    async with await begun(folder, database) as debugger:
+        session, first = Session(debugger), debugger.run
+        told = await said(session, "s", "fork --repeat-writes", "info runs", f"open {first[:6]}", "info runs")
+        second = (
+            debugger.run
+            if debugger.run != first
+            else next(row.id for row in debugger.store.runs() if row.id != first)
+        )
+        assert f"→ {second}  loop 1  running in validate" in told
+        assert f"→ {first}  loop 1  running in validate" in told
+        assert f"run {first}: loop 1" in told
+        async with Debugger(database) as other:
+            await other.open(second)
+            assert "can only be looked at" in await said(session, f"open {second}")
+            with pytest.raises(RunOwned, match=f"driven by process .*`open {second}` tries again"):
+                await said(session, "s")
+        assert "about to call judge" in await said(session, f"open {second}")
+
+
+async def test_what_the_operator_gave_is_amended(folder: Path, database: Path) -> None:
+    """It says what it was; the transition is taken."""
+    loop = (folder / "loop.yaml").read_text()
+    (folder / "loop.yaml").write_text(loop.replace("on: {cancelled", "on: {amended: act, cancelled"))
+    async with await begun(folder, database) as debugger:
+        session = Session(debugger)
+        told = await said(session, "s", "amend want=1")
+        assert "amended by ann: want from 3 to 1" in told
+        assert "about to call write" in told
+        with pytest.raises(InvalidInput, match="is not NAME=VALUE"):
+            await said(session, "amend want")
+
+
+async def test_a_value_that_nobody_knows_is_said_so(folder: Path, database: Path) -> None:
+    """A value that JSON has no word for is refused, and so is an expression that has no type."""
+    async with await begun(folder, database) as debugger:
+        session = Session(debugger)
+        assert await said(session, "print verdict.ok") == "not known"
+        assert await said(session, "display lines") == "1: lines = not known"
+        for text, why in {
+            "1.0 / 0.0": "no number in JSON",
+            "{1.5: 2}": "map key type",
+            "[1][2]": "Index",
+        }.items():
+            with pytest.raises(InvalidExpression, match=why):
+                await said(session, f"print {text}")
+
+
+async def test_what_a_run_waits_for_is_said_with_the_verb_for_it(folder: Path, database: Path) -> None:
+    """An event, or a decision."""
+    async with await begun(folder, database, "waits.yaml") as debugger:
+        assert "waits for event answered or stopped; `events` tells" in await said(Session(debugger), "c")
+    async with await begun(folder, database) as debugger:
+        told = await said(Session(debugger), "fail timeout", "s")
+        assert "; `resolve happened`, `resolve not-happened` or `resolve undo` decides" in told
 
 
 async def test_an_empty_line_repeats(folder: Path, database: Path) -> None:
@@ -214,6 +371,17 @@ async def test_tab_completes_what_can_stand_there(folder: Path, database: Path) 
         assert candidates(session, "help unt") == ["until"]
         assert candidates(session, "info l") == ["limits"]
         assert candidates(session, "frob x") == []
+        assert candidates(session, "amend w") == ["want=", "world="]
+        assert candidates(session, "delete ") == []
+        await said(session, "b retry", "b validate")
+        assert candidates(session, "delete ") == ["1", "2"]
+        first = debugger.run
+        assert candidates(session, f"open {first[:4]}") == [first]
+        await said(session, "fork --repeat-writes")
+        assert candidates(session, "open ") == sorted([first, debugger.run])
+    async with await begun(folder, database, "waits.yaml") as debugger:
+        session = Session(debugger)
+        assert candidates(session, "fire answered ") == ["note=", "yes="]
 
 
 async def test_a_roll_back_is_stepped(folder: Path, database: Path) -> None:
@@ -250,17 +418,8 @@ def unwrite(world: Path, key: str) -> int:
 def test_loops_are_summarised() -> None:
     """A path reads as its loops, and the rest state by state."""
     states = ["a"] + ["plan", "act", "plan", "act", "fix"] * 3 + ["b", "b", "c"]
-    path = [Visit(n, n, float(n), state, "done", None, "") for n, state in enumerate(states, start=1)]
-    told = [(stretch.states, stretch.times) for stretch in folded(path)]
-    assert told == [(("a",), 1), (("plan", "act", "plan", "act", "fix"), 3), (("b",), 2), (("c",), 1)]
-
-
-@pytest.mark.parametrize("name", ["Debugger"])
-def test_the_package_exports_it(name: str) -> None:
-    """For notebooks and scripts."""
-    import statemachine
-
-    assert getattr(statemachine, name) is Debugger
+    told = [(states[at : at + period], times) for at, period, times in loops(states)]
+    assert told == [(["a"], 1), (["plan", "act", "plan", "act", "fix"], 3), (["b"], 2), (["c"], 1)]
 
 
 async def test_a_call_is_approved_at_the_prompt(

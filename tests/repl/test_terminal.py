@@ -23,12 +23,12 @@ UP = "\x1b[A"
 class Terminal:
     """A session in a terminal of 40 lines by 120 columns, with a home of its own."""
 
-    def __init__(self, folder: Path, *words: object) -> None:
+    def __init__(self, folder: Path, *words: object, command: str = "repl") -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("STATEMACHINE")}
         env |= {"XDG_STATE_HOME": str(folder / "home"), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self.child = pexpect.spawn(
             sys.executable,
-            ["-m", "statemachine", "repl", *map(str, words)],
+            ["-m", "statemachine", command, *map(str, words)],
             cwd=folder,
             env=env,
             dimensions=(40, 120),
@@ -64,9 +64,9 @@ class Terminal:
 def repair(tmp_path: Path) -> Terminal:
     """The repair machine in step mode."""
     machine, program = ROOT / "machines/repair/repair.yaml", SAMPLE / "intervals.py"
-    return Terminal(
-        tmp_path, machine, "-i", f"program={program}", "-i", f"tests={SAMPLE / 'test_intervals.py'}"
-    )
+    tests = SAMPLE / "test_intervals.py"
+    words = (machine, "-i", f"program={program}", "-i", f"tests={tests}", "--step")
+    return Terminal(tmp_path, *words, command="run")
 
 
 def test_a_session(repair: Terminal, tmp_path: Path) -> None:
@@ -125,6 +125,7 @@ def test_ctrl_c_returns_to_the_prompt(folder: Path) -> None:
     while not world(folder):
         terminal.child.expect(pexpect.TIMEOUT, timeout=0.05)
     terminal.child.sendintr()
+    terminal.see("stopping at the next safe point; once more to leave at once")
     terminal.see("act --done--> validate", "stopped at a safe point", "(loop ", "validate → judge)")
     terminal.say("c", "succeeded in complete")
     assert terminal.leave() == 0
@@ -145,6 +146,23 @@ def test_a_tool_that_prints_does_not_garble_the_prompt(folder: Path) -> None:
     assert "act --done--> validate\r\n" in terminal.child.before
     assert "| noise of a child\r\n" in terminal.child.before
     assert terminal.leave() == 0
+
+
+def test_another_process_drives_the_run(folder: Path) -> None:
+    """The second terminal says who, completes its id, and can look and fork."""
+    first = Terminal(folder, "loop.yaml", "-i", "world=world.txt")
+    first.see("act → write)")
+    run = run_of(folder, "running")
+    second = Terminal(folder, run[:6])
+    second.see(f"driven by process {first.child.pid} on", "it can only be looked at", "read-only act)")
+    second.say("s", f"is driven by process {first.child.pid}")
+    second.say("fork", "goes on from record 2", "act → write)")
+    second.tab(f"open {run[:5]}", run[5:])
+    second.say("", f"driven by process {first.child.pid} on")
+    assert first.leave() == 0
+    second.say(f"open {run[:8]}", "about to call write")
+    assert second.leave() == 0
+    assert world(folder) == []
 
 
 def test_ctrl_d_leaves_a_run_that_can_be_resumed(folder: Path) -> None:

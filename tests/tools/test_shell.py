@@ -23,7 +23,7 @@ def run(folder: Path, command: object, **more: object) -> Outcome:
     tool = Tool.model_validate({"shell": command, "effect": "read", "timeout": "5s", **more})
     signature = read_signature(tool, Folder(folder))
     call = Call("r:3", "r", 3, 1, time.time() + 5, folder)
-    return asyncio.run(call_shell(tool, signature, given, call, str(folder)))  # type: ignore[arg-type]
+    return asyncio.run(call_shell(tool, signature, given, call, str(folder), {}))  # type: ignore[arg-type]
 
 
 def test_standard_output_is_the_output(tmp_path: Path) -> None:

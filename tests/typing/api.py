@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, assert_type
+from pathlib import Path
+from typing import Annotated, Any, assert_type
 
 from pydantic import BaseModel
 
 from statemachine import (
     Backoff,
     Call,
+    Debugger,
     Expects,
     Final,
     Limits,
@@ -16,6 +18,7 @@ from statemachine import (
     Owner,
     Reply,
     Retry,
+    Run,
     RunView,
     To,
     ToolFailure,
@@ -89,6 +92,28 @@ assert_type(review.run(text="x"), RunView)
 
 async def main() -> None:
     assert_type(await review.arun(text="x"), RunView)
+    async with Debugger(Path("runs.db"), by="ann") as debugger:
+        assert_type(await debugger.start(review, {"text": "x"}), RunView)
+        assert_type((await debugger.proceed()).state, str)
+        assert_type((await debugger.set(text="y")).receipt.target, str | None)
+        assert_type((await debugger.amend(text="z")).receipt.event, str)
+        assert_type(debugger.back(3).seq, int)
+        assert_type(await debugger.fork(), RunView)
+        assert_type(debugger.value("verdict.ok"), Any)
+        await debugger.fail("timeout")
+        await debugger.decide("allow", "ann")  # type: ignore[arg-type]
+
+
+with Run("3f2a", "runs.db") as seen:
+    assert_type(seen.view(), RunView)
+    assert_type([stretch.times for stretch in seen.where()], list[int])
+    assert_type([candidate.verdict for candidate in seen.guards()], list[bool | None])
+    assert_type([offer.event for offer in seen.events()], list[str])
+    assert_type([call.tool for call in seen.calls()], list[str])
+    assert_type(seen.back(3).state, str)
+    assert_type(seen.explain().why, str)
+    assert_type(seen.draw("png"), bytes)
+    seen.step()  # type: ignore[attr-defined]
 
 
 review.add("typo", "suceeded")  # type: ignore[arg-type]

@@ -47,9 +47,9 @@ def define(text: str = CALLS) -> Definition:
     return resolve(Declaration.model_validate(YAML(typ="safe").load(text)), FOLDER)
 
 
-def write(store: Store, definition: Definition, records: int) -> str:
+def write(store: Store, definition: Definition, records: int, run: str = "0123456789ab") -> str:
     """Store a run of so many records, and return its id."""
-    run, now = "0123456789ab", 1000.0
+    now = 1000.0
     made = start(definition, run, {}, now)
     first = sealed(definition, made, seq=0, head=genesis(run, definition.digest), epoch=1, now=now)
     store.commit([NewRun(pin(definition), first, "me", 1e12)])

@@ -360,6 +360,13 @@ MUTANTS: dict[str, Mutant] = {
     "told-nobody": Mutant(
         "nobody is told, and that is not noticed", approving.Desk, "announce", _told_nobody
     ),
+    "unscrubbed": Mutant(
+        "what was erased stays in free pages",
+        Store,
+        "scrub",
+        lambda _: lambda self: None,
+        (Check("keeping"),),
+    ),
     "unchained": Mutant("records are not chained", record, "canonical", _unchained),
 }
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.faults.__main__ import KINDS
 from tests.faults.mutants import MUTANTS, Check
 
-_MOST = {"simulation": 50, "kill": 24, "stop": 16, "power": 40}
+_MOST = {"simulation": 50, "kill": 24, "stop": 16, "power": 40, "keeping": 12}
 _SEEDS = 3
 """Samples that a check at no certain point draws, each of ``_MOST`` points."""
 
