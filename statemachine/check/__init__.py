@@ -14,9 +14,9 @@ __all__ = ["Rule", "check", "rules"]
 
 def _parts() -> tuple[ModuleType, ...]:
     """Return the modules that hold rules: each has ``RULES`` and ``check(definition)``."""
-    from statemachine.check import approvals, contracts, data, guards, structure
+    from statemachine.check import approvals, contracts, data, derived, guards, structure
 
-    return (structure, guards, contracts, data, approvals)
+    return (structure, guards, contracts, data, derived, approvals)
 
 
 def rules() -> Mapping[str, Rule]:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from statemachine.check import cel
+from statemachine.check.ages import perishing
 from statemachine.check.facts import Facts, Known, read_of
 from statemachine.check.moves import Move, choices, edges, paths
 from statemachine.check.paths import TooMany, shortest
 from statemachine.check.rules import Rule
+from statemachine.check.space import STALE_FAILURE
 from statemachine.errors import Finding
 from statemachine.machine import types
+from statemachine.machine.definition import STALE as STALE_EVENT
 from statemachine.machine.definition import Definition, Edge
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import State
@@ -28,8 +31,8 @@ STALE = Rule(
     "SM502",
     "field read when it may be stale",
     "warning",
-    "A field with `fresh_for` is read before the timeouts and waits since it was written add up to more.",
-    "The decision rests on a value that its own declaration calls too old; asking `fresh.field` would tell.",
+    "Where the timeouts and waits since a field was written can add up to more than its `fresh_for`, `stale` is answered.",
+    "The value is not given to whoever reads it, and the run ends as failed where nothing takes `stale`.",
 )
 UNREAD = Rule(
     "SM503",
@@ -64,6 +67,8 @@ class Place:
     @property
     def what(self) -> str:
         """What evaluates it, for people."""
+        if self.path[-2:] == ("approval", "when"):
+            return f"the approval of `{self.state}`"
         if self.path[-1] == "when":
             return f"the guard on `{self.event}` in `{self.state}`"
         return f"`sufficient` of `{self.state}`" if self.event else f"the call in `{self.state}`"
@@ -72,13 +77,13 @@ class Place:
 def check(definition: Definition) -> Iterator[Finding]:
     """Yield what is wrong with how a machine reads its context."""
     facts = Facts(definition)
-    places = [place for state in facts.entering for place in _places(definition, state)]
+    places = [place for state in facts.entering for place in places_in(definition, state)]
     yield from _unwritten(definition, facts, places)
     yield from _stale(definition, facts, places)
     yield from _unread(definition)
 
 
-def _places(definition: Definition, state: str) -> Iterator[Place]:
+def places_in(definition: Definition, state: str) -> Iterator[Place]:
     """Yield the expressions that are evaluated in a state; outputs and reasons do without what is not there."""
     action = definition.actions.get(state)
     if action is not None:
@@ -89,6 +94,8 @@ def _places(definition: Definition, state: str) -> Iterator[Place]:
             parameter = signature.input[name]
             optional = not parameter.required or types.required(parameter.type)[1]
             yield Place(state, path, expression, optional=optional)
+        if action.condition is not None:
+            yield Place(state, ("states", state, "approval", "when"), action.condition)
         if action.sufficient is not None:
             yield Place(state, ("states", state, "sufficient"), action.sufficient, "done")
     where = paths(definition)
@@ -138,7 +145,8 @@ def _reaching(definition: Definition, facts: Facts, place: Place, path: tuple[st
         return state == place.state and path in _missing(facts, place, known)
 
     message = f"{place.what} reads `{name}`, which may not be there"
-    unit = next(u for u in facts.units(path) if u not in facts.entering[place.state])
+    # Known on entry, it is what the event took back: the whole field.
+    unit = next((u for u in facts.units(path) if u not in facts.entering[place.state]), path[:1])
     advice = f"ask `known.{'.'.join(unit)}` first, write it on every path, or give it a default"
     if place.expression.checked is None and isinstance(place.expression, Guard):
         return UNWRITTEN.at(
@@ -165,25 +173,22 @@ def _stale(definition: Definition, facts: Facts, places: list[Place]) -> Iterato
         if lasts is None or (elapsed is not None and elapsed <= lasts):
             continue
         for place in places:
-            read = read_of(place.expression).names.values()
-            if (
-                ("context", name) in ((root, path[0]) for root, path in read if path)
-                and ("fresh", (name,)) not in read
-                and not _read_anew(definition, place, name)
-            ):
+            if name in perishing(definition, place.expression) and not _answered(definition, place):
                 yield from _too_old(definition, facts, place, name, lasts)
 
 
-def _read_anew(definition: Definition, place: Place, name: str) -> bool:
-    """Return whether a field is read anew before the call that a place belongs to is made with what is too old."""
-    states = definition.declaration.states
-    called = states[place.state].do
-    if called is None or place.event:
-        return False
-    policy = definition.declaration.tools[called].retry.get("stale_data")
-    return policy is not None and any(
-        state.do == policy.refresh and _writes(definition, reader, "done", name)
-        for reader, state in states.items()
+def _answered(definition: Definition, place: Place) -> bool:
+    """Return whether the machine says what happens when a value is too old for a place."""
+    do = definition.declaration.states[place.state].do
+    if (
+        do is not None
+        and place.path[2] in ("do", "with")
+        and "stale_data" in definition.declaration.tools[do].retry
+    ):
+        return True
+    failed = definition.candidates(place.state, STALE_FAILURE)
+    return bool(definition.candidates(place.state, STALE_EVENT)) or any(
+        edge.event == STALE_FAILURE for edge in failed
     )
 
 
@@ -196,7 +201,7 @@ def _too_old(
 
     def age_at(state: str, event: str, age: float) -> float:
         """Return the age when guards are asked; below zero while the field is not there."""
-        if _writes(definition, state, event, name):
+        if writes(definition, state, event, name):
             return 0.0
         return age if age < 0 else min(old, age + longest(definition, states[state]))
 
@@ -213,7 +218,7 @@ def _too_old(
 
     first = 0.0 if (name,) in facts.at_start else -1.0
     message = f"{place.what} reads `{name}`, which may be older than its `fresh_for` of {lasts:g} s by then"
-    advice = f"read it anew before, or ask `fresh.{name}`"
+    advice = f"read it anew before, ask `fresh.{name}`, or answer `stale` with a transition"
     try:
         witness = shortest(definition, [(definition.declaration.initial, first)], carry, goal)
     except TooMany:
@@ -242,7 +247,8 @@ def longest(definition: Definition, state: State) -> float:
     return min(limit, seconds) if tool.effect == "read" else seconds
 
 
-def _writes(definition: Definition, state: str, event: str, name: str) -> bool:
+def writes(definition: Definition, state: str, event: str, name: str) -> bool:
+    """Return whether a state writes a field when it is left by an event."""
     action = definition.actions.get(state)
     if action is not None:
         return event in ("done", "partial") and any(field == name for field, _, _ in action.saves)
@@ -270,7 +276,8 @@ def _unread(definition: Definition) -> Iterator[Finding]:
     read = set(declared.limits.watch)
     expressions: list[Guard | Expression] = [*definition.reasons.values()]
     for action in definition.actions.values():
-        expressions += [*action.arguments.values(), *([action.sufficient] if action.sufficient else [])]
+        asked = (action.condition, action.sufficient, action.reasoning, action.expects)
+        expressions += [*action.arguments.values(), *(e for e in asked if e is not None)]
     for outputs in definition.outputs.values():
         expressions += outputs.values()
     expressions += [edge.guard for _, edge in edges(definition) if edge.guard is not None]

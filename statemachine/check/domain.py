@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from statemachine.check.facts import Facts
 from statemachine.machine import types
-from statemachine.machine.definition import REFUSED, Definition
+from statemachine.machine.definition import REFUSED, STALE, STALE_PAYLOAD, Definition
 from statemachine.machine.expressions import Root
 from statemachine.machine.model import FAILURE_CLASSES
 
@@ -77,7 +77,7 @@ class Domain:
         calls = definition.declaration.states[state].do is not None
         if event in ("done", "partial") and calls:  # what failed before has been answered
             self.settled["failure", ("failure",)] = False
-        elif event.startswith("failed."):
+        elif event == STALE or event.startswith("failed."):
             self.settled["failure", ("failure",)] = True
 
     def variable(self, name: str, root: Root, path: tuple[str, ...]) -> Variable:
@@ -101,7 +101,8 @@ class Domain:
             units: tuple[Unit, ...] = tuple(("context", unit) for unit in self.facts.units(path))
             return Variable(name, root, path, _values(self.definition.types[path[0]], path[1:]), units)
         if root == "event":
-            of = self.definition.payloads[self.event][path[0]]
+            carried = STALE_PAYLOAD if self.event == STALE else self.definition.payloads[self.event]
+            of = carried[path[0]]
             return Variable(name, root, path, _values(of, path[1:]), _optional(root, of, path[:1], path[1:]))
         tool = self.definition.declaration.states[self.state].do
         of = self.definition.signatures[tool or ""].output
@@ -115,7 +116,7 @@ class Domain:
     def _failure(self, part: str) -> Values:
         declared = self.definition.declaration
         if part == "class":
-            named = self.event.removeprefix("failed.")
+            named = "stale_data" if self.event == STALE else self.event.removeprefix("failed.")
             if self.event == REFUSED or named in FAILURE_CLASSES:
                 return Values("str", (named,))
             return Values("str", (*FAILURE_CLASSES, "guard"))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from statemachine.check import cel
 from statemachine.check.moves import Move, moves
+from statemachine.check.space import STALE_FAILURE
 from statemachine.machine import types
-from statemachine.machine.definition import REFUSED, Definition, Edge
+from statemachine.machine.definition import AMENDED, REFUSED, STALE, Definition, Edge
 from statemachine.machine.expressions import Expression, Guard, Root
 from statemachine.machine.model import OPERATOR
 
@@ -18,6 +19,9 @@ Unit = tuple[str, ...]
 """A context field, or an optional part of one, by its path: what can be known or not by itself."""
 
 Known = frozenset[Unit]
+
+_MIDWAY = (REFUSED, STALE, STALE_FAILURE)
+"""Events that a guard raises in the course of another one: what that one writes may be written by then, or not."""
 Reads = Mapping[str, tuple[Root, tuple[str, ...]]]
 
 
@@ -53,6 +57,7 @@ class Facts:
         self.definition = definition
         self._units: dict[Unit, tuple[Unit, ...]] = {}
         self.at_start = frozenset(self._from_start())
+        self.invalidated = tuple(self._invalidated())
         self.entering: dict[str, Known] = {definition.declaration.initial: self.at_start}
         self._spread()
 
@@ -82,17 +87,18 @@ class Facts:
     def at_guards(self, state: str, event: str, known: Known) -> Known:
         """Return what is known when the guards of an event are asked: what it brought is written by then."""
         definition = self.definition
-        action = definition.actions.get(state)
+        action, midway = definition.actions.get(state), event in _MIDWAY
+        if event == AMENDED or (midway and definition.candidates(state, AMENDED)):
+            for field in self.invalidated:
+                known = self._written(known, field, False)
         if action is None:
-            for payload in (
-                definition.payloads.values() if event == REFUSED else [definition.payloads.get(event, {})]
-            ):
+            for payload in definition.payloads.values() if midway else [definition.payloads.get(event, {})]:
                 for field, path, _ in definition.receives.get(state, ()):
                     if path[0] not in payload:
                         continue
                     sure = not _optional(payload[path[0]], path[1:])
                     # A part that an event does not carry leaves the field as it is; a null within one does not.
-                    if (sure and event != REFUSED) or (not sure and path[1:]):
+                    if (sure and not midway) or (not sure and path[1:]):
                         known = self._written(known, field, sure)
             return known
         for policy in definition.declaration.tools[action.tool].retry.values():
@@ -100,11 +106,11 @@ class Facts:
             for field, path, _ in definition.actions[reader].saves if reader else ():
                 if _optional(definition.signatures[policy.refresh or ""].output, path):
                     known = self._written(known, field, False)
-        if event in ("done", "partial", REFUSED):
+        if midway or event in ("done", "partial"):
             output = definition.signatures[action.tool].output
             for field, path, _ in action.saves:
                 sure = not _optional(output, path) or not types.required(definition.types[field])[1]
-                if event != REFUSED or not sure:  # a guard that fails may have been asked before or after
+                if not midway or not sure:
                     known = self._written(known, field, sure)
         return known
 
@@ -187,6 +193,15 @@ class Facts:
                 field.owner == (OPERATOR,) and not optional and not field.has_default
             ):
                 yield (name,)
+
+    def _invalidated(self) -> Iterator[str]:
+        """Yield the fields of which nothing may be known when the operator amends the run."""
+        fields = self.definition.declaration.context
+        given = [name for name, field in fields.items() if OPERATOR in field.owner]
+        for name in given:
+            if types.required(self.definition.types[name])[1]:
+                yield name
+            yield from (n for n in self.definition.derived([name]) if fields[n].default is None)
 
     @staticmethod
     def _written(known: Known, field: str, sure: bool) -> Known:

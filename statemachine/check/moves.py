@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from statemachine.check.space import occurring
-from statemachine.machine.definition import REFUSED, STUCK, Definition, Edge
+from statemachine.check.space import STALE_FAILURE, occurring, stays
+from statemachine.machine.definition import REFUSED, STALE, STUCK, Definition, Edge
 from statemachine.machine.model import FAILURE_CLASSES, FailureClass, Tool
 from statemachine.machine.report import Keys
 
@@ -68,9 +68,12 @@ def choices(definition: Definition, state: str) -> Iterator[tuple[tuple[str, ...
         if event == "partial" and tool is not None and tool.shell is not None:
             continue  # a command has succeeded or failed
         # A tool that never answers in part, and guards that do not fail, need no route for it.
-        ends = not outside and not unusual and (bool(candidates) or event not in ("partial", REFUSED, STUCK))
+        needless = event in ("partial", REFUSED, STUCK, STALE) or (event == STALE_FAILURE and do is None)
+        stay = unusual or stays(definition, state, event, outside)
+        ends = not stay and (bool(candidates) or not needless)
         # A failed call leaves nothing behind; every other event may carry something of its own.
-        key = ("failed" if failed else event, candidates)
+        alike = failed and not (event == STALE_FAILURE and definition.perishable)
+        key = ("failed" if alike else event, candidates)
         if candidates or ends:
             found.setdefault(key, []).append(event)
         if ends:

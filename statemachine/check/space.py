@@ -2,7 +2,7 @@
 
 What guards decide is left open, unless they are constant; what tools answer and what comes from outside is
 left open too. So every run of the kernel is a walk here, limits aside. The rules are those of
-``kernel/enter.py``, ``route.py``, ``calls.py``, ``rollback.py`` and ``due.py``.
+``kernel/enter.py``, ``route.py``, ``calls.py``, ``amending.py``, ``rollback.py`` and ``due.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STUCK, UNDO, Definition, Edge
+from statemachine.check.ages import perishing
+from statemachine.machine.definition import (
+    AMENDED,
+    DENIED,
+    EXPIRED,
+    REFUSED,
+    STALE,
+    STUCK,
+    UNDO,
+    Definition,
+    Edge,
+)
 from statemachine.machine.model import FAILURE_CLASSES, State, Tool
 
 Stay = Literal["whole", "cut", "none"]
@@ -20,6 +31,9 @@ never made or its round is stuck."""
 
 Counts = tuple[int, ...]
 """The attempts used, in the order of :attr:`Space.most`."""
+
+STALE_FAILURE = "failed.stale_data"
+"""What is raised where nothing takes `stale`."""
 
 _STAYS: tuple[Stay, ...] = ("none", "cut", "whole")
 _CONSTANT = {"true": True, "false": False}
@@ -142,8 +156,60 @@ def _arcs(definition: Definition, name: str, otherwise: str) -> tuple[Arc, ...]:
     return tuple(arcs)
 
 
-def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bool]]:
-    """Yield each event that can happen in a state, how much of the state it uses, and if it is from outside."""
+Occurring = tuple[str, Stay, bool]
+"""An event that can happen in a state, how much of the state it uses, and whether it is from outside."""
+
+
+def occurring(definition: Definition, name: str) -> Iterator[Occurring]:
+    """Yield what can happen in a state."""
+    raised = list(_raised(definition, name))
+    yield from raised
+    stale = list(_stale(definition, name, raised))
+    if not stale:
+        return
+    stay, outside = max((s for s, _ in stale), key=_STAYS.index), all(o for _, o in stale)
+    edges = definition.candidates(name, STALE)
+    if edges:
+        yield STALE, stay, outside
+    # What does not answer `stale` gets this; as the failure of a call it is there anyway.
+    if all(edge.guard is not None for edge in edges) and not any(e == STALE_FAILURE for e, _, _ in raised):
+        yield STALE_FAILURE, stay, outside
+
+
+def _stale(definition: Definition, name: str, raised: Iterable[Occurring]) -> Iterator[tuple[Stay, bool]]:
+    """Yield how much of a state is used, and whether by an event from outside, when a value is too old there."""
+    if not definition.perishable:
+        return
+    action = definition.actions.get(name)
+    if action is not None:
+        if perishing(definition, *action.arguments.values(), action.condition):
+            yield _before_call(definition, name), False
+        if perishing(definition, action.sufficient):
+            yield "whole", False
+    for event, stay, outside in raised:
+        if event not in ("cancelled", UNDO) and perishing(
+            definition, *(edge.guard for edge in definition.candidates(name, event))
+        ):
+            yield stay, outside
+
+
+def _before_call(definition: Definition, name: str) -> Stay:
+    """Return how much of a state is used at most when its call turns out not to be made, or not once more."""
+    return "cut" if definition.declaration.tools[definition.actions[name].tool].retry else "none"
+
+
+def stays(definition: Definition, name: str, event: str, outside: bool) -> bool:
+    """Return whether a run stays as it is when no transition takes an event: one from outside is refused.
+
+    But an amendment during a write is taken at once, and asked for its route when the write has ended.
+    """
+    state = definition.declaration.states[name]
+    waits = state.do is not None and definition.declaration.tools[state.do].effect == "write"
+    return outside and not (event == AMENDED and waits)
+
+
+def _raised(definition: Definition, name: str) -> Iterator[Occurring]:
+    """Yield what can happen in a state while all values are young enough."""
     declared = definition.declaration
     state, limits = declared.states[name], declared.limits
     if state.kind == "final":
@@ -168,6 +234,8 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
         if any(argument.computed for argument in action.arguments.values()):
             yield REFUSED, "cut" if "stale_data" in tool.retry else "none", False
             interrupted.append("none")
+        if perishing(definition, *action.arguments.values()):
+            interrupted.append(_before_call(definition, name))
         if limits.stuck_after is not None:
             yield STUCK, "none", False
             interrupted.append("none")
@@ -184,6 +252,8 @@ def occurring(definition: Definition, name: str) -> Iterator[tuple[str, Stay, bo
     if state.attempts is not None and limits.stuck_after is not None and limits.watch:
         yield STUCK, "none", False
         interrupted.append("none")
+    if state.kind != "undo" and definition.candidates(name, AMENDED):
+        yield AMENDED, "whole", True  # it waits for a write to end
     if not interrupted:
         return
     stay = max(interrupted, key=_STAYS.index)
@@ -204,13 +274,13 @@ def _interruptions(tool: Tool) -> list[Stay]:
 def _ways(definition: Definition, name: str, event: str, outside: bool) -> Iterator[Edge | None]:
     """Yield each transition that an event can take from a state; None for the way to ``otherwise``."""
     closed, unsure = yield from _chosen(definition.candidates(name, event))
-    if unsure and event not in (REFUSED, "cancelled", UNDO):
+    if unsure and event not in (REFUSED, STALE, "cancelled", UNDO):
         # A guard that fails to evaluate raises an event of its own, also in the course of one from outside.
         answered, _ = yield from _chosen(definition.candidates(name, REFUSED))
         closed = closed and answered
     elif unsure and event == REFUSED:
         closed = False
-    if not closed and not outside:
+    if not closed and event != STALE and not stays(definition, name, event, outside):
         yield None
 
 

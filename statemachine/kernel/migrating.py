@@ -69,15 +69,16 @@ class _Mover:
         impossible = self._impossible()
         if impossible:
             return Move(None, (), (impossible,))
+        state, attempts = self._state(), self._attempts()  # first: it is what a report begins with
         context, sources, filled = self._context()
         watched = {self._renamed(name): seen for name, seen in before.watched.items()}
         after = before._replace(
             digest=self.new.digest,
             seq=before.seq + 1,
-            state=self._state(),
+            state=state,
             context=context,
             sources=sources,
-            attempts=self._attempts(),
+            attempts=attempts,
             watched={name: seen for name, seen in watched.items() if name in new.states},
             code=code,
         )

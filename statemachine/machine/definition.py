@@ -100,6 +100,11 @@ class Action:
     reasoning: Expression | None = None
     expects: Expression | None = None
 
+    @property
+    def condition(self) -> Guard | None:
+        """What must hold when people are asked for it, and when it is made."""
+        return self.asking.guard if self.asking is not None else None
+
 
 @dataclass(frozen=True, eq=False)
 class Definition:

@@ -26,8 +26,8 @@ from statemachine.machine.report import MOST, Keys
 LARGEST = 256 << 10
 """Bytes that a machine file may have."""
 
-LONGEST = 10_000
-"""Keys and values that it may have: over a thousand states, and what is read within a second."""
+LONGEST = 16_000
+"""Keys and values that it may have: a thousand states of sixteen each, which takes half a second to read."""
 
 DEEPEST = 32
 """Levels that it may nest."""

@@ -189,7 +189,8 @@ def path(stretches: Iterable[Stretch], definition: Definition, started: float) -
     lines = []
     for stretch in stretches:
         first, last = stretch.first, stretch.last
-        most = definition.declaration.states[last.state].attempts
+        state = definition.declaration.states.get(last.state)  # none: it was one of an older version
+        most = state.attempts if state is not None else None
         order = f"{first.order}" if first is last else f"{first.order}-{last.order}"
         text = " ".join(stretch.states) + (f" x {stretch.times}" if stretch.times > 1 else "")
         notes = [f"on {first.event}" if first.event and stretch.times == 1 else ""]

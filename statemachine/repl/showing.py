@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from statemachine.errors import InvalidInput, InvalidMachine
+from statemachine.host.facts import facts
 from statemachine.host.wording import effect_of
 from statemachine.machine.definition import Definition
+from statemachine.machine.duration import spell
 from statemachine.machine.model import Declaration
 from statemachine.machine.references import suggest
 from statemachine.repl.debugger import Debugger
@@ -88,13 +90,25 @@ def _limits(declared: Declaration, debugger: Debugger) -> Answer:
 
 
 def _fields(declared: Declaration, debugger: Debugger) -> Answer:
-    sources = debugger.snapshot.sources
+    known = {fact.name: fact for fact in facts(declared.context, debugger.snapshot, debugger.now)}
     lines, data = [], {}
     for name, field in declared.context.items():
-        by = sources[name].by if name in sources else None
-        data[name] = {"type": field.type, "owner": list(field.owner), "by": by}
-        written = f", written by {by}" if by else ""
-        lines.append(f"{name:<20} {field.type}, owner {', '.join(field.owner)}{written}")
+        fact = known.get(name)
+        data[name] = {
+            "type": field.type,
+            "owner": list(field.owner),
+            "by": fact and fact.by,
+            "of": fact and fact.of,
+            "age": fact and fact.age,
+            "fresh": fact and fact.fresh,
+        }
+        written = f", by {fact.by} from {fact.of}, {fact.age:.0f} s old" if fact else ""
+        stale = (
+            f", STALE: fresh for {spell(field.fresh_for)}"
+            if fact and field.fresh_for and not fact.fresh
+            else ""
+        )
+        lines.append(f"{name:<20} {field.type}, owner {', '.join(field.owner)}{written}{stale}")
     return Answer("\n".join(lines), data)
 
 

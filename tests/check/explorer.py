@@ -23,7 +23,7 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.snapshot import Pending
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import GOOD
@@ -101,7 +101,8 @@ def _key(snapshot: Snapshot) -> Any:
     if back is not None:
         back = (tuple(back.undone), back.ends, back.undoing, back.failed, _waits(back.doubted))
     attempts = tuple(sorted(snapshot.attempts.items()))
-    return snapshot.state, snapshot.status, attempts, _waits(snapshot.pending), snapshot.failure is None, back
+    waits = _waits(snapshot.pending), snapshot.amended
+    return snapshot.state, snapshot.status, attempts, waits, snapshot.failure is None, back
 
 
 def _waits(pending: Pending) -> Any:
@@ -120,6 +121,7 @@ def possible(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event
         return
     for event in (*definition.payloads, "cancelled", "undo"):
         yield Event(event), now
+    yield Event(AMENDED, {"n": 1 if snapshot.context["n"] == 2 else 2}), now
     if isinstance(snapshot.pending, Immediate) and snapshot.rollback is not None:
         # What a run has written is not followed: any write may stand, and one is undone at most.
         yield Event(UNDO_NEXT, {"write": None, "left": {}}), now
@@ -129,7 +131,7 @@ def possible(definition: Definition, snapshot: Snapshot) -> Iterator[tuple[Event
             yield Event(UNDO_NEXT, {"write": write, "left": {}}), now
     timed = due(definition, snapshot)
     later = now + 1e6
-    for event in ("elapsed", "timeout", "always", "failed.guard", "stuck"):
+    for event in ("elapsed", "timeout", "always", "failed.guard", "stuck", "stale"):
         yield Event(event), later
     pending = snapshot.pending
     assert timed is None or timed[0] <= later

@@ -78,7 +78,20 @@ def random_machine(seed: int, *, steps: int = 1_000_000, guards: bool = False) -
                 retry["stale_data"] = {"max": 1, "refresh": "look"}
             tools[tool] = {"retry": retry}
     on = {"cancelled": [transition(-1)]} if chance.random() < 0.2 else {}
+    # Drawn last, so that the rest of a seed's machine is as it always was.
+    if chance.random() < 0.25:
+        on["amended"] = [{"to": chance.choice([*names, "end", "fail"])}]
+    if guards and any(called is not None for called in callers):
+        for state in states.values():
+            for transition_ in (t for listed in state.get("on", {}).values() for t in listed):
+                if "when" in transition_ and chance.random() < 0.3:
+                    transition_["when"] = chance.choice(PERISHING)
+        if chance.random() < 0.5:
+            on["stale"] = [{"to": chance.choice([*names, "end", "fail"])}]
     return declare(states, limits={"steps": steps}, on=on, events={"go": {}}, tools=tools)
 
+
+PERISHING = ("known.answer && answer.ok", "fresh.answer && answer.size > 2", "!fresh.answer || size > 1")
+"""Guards that read, or ask about, what grows stale."""
 
 GUARDS = ("n > 2", "event.name == 'done'", "1 / (n - 1) > 0", "true", "false", "known.failure")

@@ -113,14 +113,14 @@ def disagreements(definition: Definition, seed: int) -> Iterator[str]:
                 yield f"{path} does not always hold: {candidate}"
             if candidate.error.startswith("no value for") and when not in found.get("SM501", set()):
                 yield f"{path} reads what is not there: {candidate}"
-        if receipt.instead == "otherwise" and receipt.verdict == "denied":
+        doubted = receipt.event == "failed.in_doubt"  # which a person has decided, or undone
+        if receipt.instead == "otherwise" and receipt.verdict == "denied" and not doubted:
             listed = found.get("SM304", set()) | {path[:-2] for path in found.get("SM306", set())}
             if not any(path[:-1] in listed for _, path in places(definition, receipt)):
                 yield f"no guard holds: {receipt}"
         if receipt.instead == "otherwise" and receipt.verdict == "unknown":
             routes = {"timeout": "SM403", "failed": "SM401"}
             code = routes.get(receipt.event.partition(".")[0])
-            doubted = receipt.event == "failed.in_doubt"  # which a person has decided, or undone
             if (
                 code
                 and not doubted

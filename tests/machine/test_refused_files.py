@@ -52,7 +52,7 @@ CONTENTS = {
     "deep_block": ("".join(" " * n + "a:\n" for n in range(300)).encode(), "nested deeper than 32"),
     "laughs": (LAUGHS.encode(), "anchor `&a` is refused"),
     "many_documents": (b"---\na: 1\n" * 5000, "second document"),
-    "many_values": ("".join(f"k{n}: 1\n" for n in range(9000)).encode(), "at most 10,000 keys and values"),
+    "many_values": ("".join(f"k{n}: 1\n" for n in range(9000)).encode(), "at most 16,000 keys and values"),
     "many_unknown_keys": ("".join(f"k{n}: 1\n" for n in range(4500)).encode(), "unknown key"),
     "many_unknown_targets": (
         (

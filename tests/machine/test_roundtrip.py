@@ -74,7 +74,11 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
         kind = draw(st.sampled_from(sorted(TYPES)))
         owner = draw(st.lists(st.sampled_from([*states, "operator"]), min_size=1, max_size=2, unique=True))
         context[name] = {"type": kind, "owner": owner}
-        context[name] |= draw(some(default=TYPES[kind][0], fresh_for=durations, summary=texts))
+        rests = st.lists(
+            st.sampled_from(sorted(context.keys() - {name})), min_size=1, max_size=2, unique=True
+        )
+        derived = {"derived_from": rests} if len(context) > 1 else {}
+        context[name] |= draw(some(default=TYPES[kind][0], fresh_for=durations, summary=texts, **derived))
     guards = [TYPES[field["type"]][1].format(name) for name, field in context.items()]
     events = draw(st.dictionaries(names, st.dictionaries(names, st.sampled_from(["str", "int"])), max_size=2))
     events = {e: {n: of for n, of in payload.items() if n != "name"} for e, payload in events.items()}
@@ -130,8 +134,15 @@ def machines(draw: st.DrawFn) -> dict[str, Any]:
     limits = some(
         steps=small, calls=small, elapsed=durations, cost=st.dictionaries(names, numbers, max_size=2)
     )
+    fields = st.sampled_from([*context, None]) if context else st.none()
+    values = st.dictionaries(st.sampled_from(sorted(context)), texts, max_size=2) if context else st.just({})
+    moved = some(states=st.dictionaries(names, targets, max_size=2), set=values)
+    moved = st.tuples(moved, some(fields=st.dictionaries(names, fields, max_size=2))).map(
+        lambda parts: parts[0] | parts[1]
+    )
+    common = st.fixed_dictionaries({"cancelled": targets}, optional={"amended": targets})
     return machine | draw(
-        some(summary=texts, limits=limits, on=st.fixed_dictionaries({"cancelled": targets}))
+        some(summary=texts, limits=limits, on=common, migrations=st.dictionaries(texts, moved, max_size=2))
     )
 
 

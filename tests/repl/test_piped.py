@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from statemachine import Runtime
 from statemachine.approvals.keys import default_folder, make_key
 from statemachine.errors import InvalidExpression, InvalidInput, RunOwned
+from statemachine.host.migrating import migrate
+from statemachine.machine.load import load
 from statemachine.repl.completion import candidates
 from statemachine.repl.debugger import Debugger
 from statemachine.repl.path import loops
@@ -299,12 +302,45 @@ async def test_what_is_asked_is_told(folder: Path, database: Path) -> None:
         assert "calls" in await said(session, "info limits")
         assert "write, partly reversible, not idempotent" in await said(session, "info tools")
         assert "retry                choice  1/5" in await said(session, "info states")
-        assert "lines                int, owner act, written by act" in await said(session, "info fields")
+        told = await said(session, "info fields")
+        assert re.search(
+            r"^lines                int, owner act, by act from write, \d+ s old$", told, re.MULTILINE
+        )
         assert "write" in await said(session, "calls")
         assert "> | act" in await said(session, "diagram")
         assert "+ lines = 1" in await said(session, "diff 2")
         assert "let go by ann" in await said(session, "journal 9")
         assert "continue: " in await said(session, "explain")
+
+
+async def test_fields_are_shown_with_their_age_and_what_is_stale(folder: Path, database: Path) -> None:
+    """As of where the debugger is."""
+    waits = folder / "waits.yaml"
+    waits.write_text(waits.read_text().replace('default: "none"', 'default: "none", fresh_for: 1ms'))
+    async with await begun(folder, database, "waits.yaml") as debugger:
+        told = await said(Session(debugger), "info fields")
+        assert re.search(
+            r"^note .* by operator from default, 0 s old, STALE: fresh for 1ms$", told, re.MULTILINE
+        )
+
+
+async def test_a_run_that_was_moved_to_another_version_is_looked_at_across_the_switch(folder: Path) -> None:
+    """Its path names states that the new version no longer has, and going back goes back to the old one."""
+    database, second = folder / "moved.db", folder / "second.yaml"
+    rule = '\nmigrations: {"1": {states: {ask: wait}}}\n'
+    text = (folder / "waits.yaml").read_text().replace('"1"', '"2"').replace("ask", "wait")
+    second.write_text(text + rule)
+    async with Runtime(database) as runtime:
+        run = (await runtime.start(folder / "waits.yaml", {"world": folder / "world.txt"})).run
+        assert migrate(runtime.store, run, load(second), runtime.clock.now()).problems == ()
+        await runtime.send(run, "stopped")
+    async with Debugger(database) as debugger:
+        await debugger.open(run)
+        session = Session(debugger)
+        assert [line.split()[2] for line in (await said(session, "where")).splitlines()] == ["ask", "fail"]
+        await said(session, "back", "back")
+        assert (debugger.definition.declaration.version, debugger.snapshot.state) == ("1", "ask")
+        assert "ask" in await said(session, "info states", "list", "where", "events")
 
 
 async def test_events_say_what_they_would_do(folder: Path, database: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from statemachine.machine.python import Expects, Final, Limits, MachineBuilder, Owner, Retry, To
+from statemachine.machine.python import Approval, Expects, Final, Limits, MachineBuilder, Owner, Retry, To
 
 from . import tools
 from .tools import Contract, Verdict
@@ -15,20 +15,32 @@ from .tools import Contract, Verdict
 
 class Context(BaseModel):
     vendor: str = Field(description="whose contract")
-    contract: Annotated[Contract, Owner("plan", fresh_for="10m")]
-    verdict: Verdict | None
+    contract: Annotated[Contract, Owner("plan", fresh_for="10m", derived_from="vendor")]
+    verdict: Annotated[Verdict | None, Owner("validate", derived_from=["contract", "findings"])]
     findings: Annotated[list[str], Owner("plan", "operator")] = []
 
 
 renewal = MachineBuilder(
     "renewal",
-    version="1",
+    version="2",
     summary="Renew a vendor contract and tell the vendor.",
     context=Context,
     events={"changed": {"vendor": str}},
-    limits=Limits(steps=60, calls=40, elapsed="2h", cost={"usd": 1.5}),
+    limits=Limits(steps=60, calls=40, elapsed="2h", cost={"usd": 1.5}, stuck_after=4, watch=["verdict"]),
     expects=Expects(elapsed="10m", interventions=0.1),
-    on={"cancelled": "fail", "changed": To("plan", when='event.vendor != ""', resets=["retry"])},
+    on={
+        "cancelled": "fail",
+        "amended": "plan",
+        "stale": To("plan", when="'contract' in event.fields"),
+        "changed": To("plan", when='event.vendor != ""', resets=["retry"]),
+    },
+    migrations={
+        "1": {
+            "states": {"look": "plan", "wait": "retry"},
+            "fields": {"supplier": "vendor", "note": None},
+            "set": {"findings": "[note]"},
+        }
+    },
 )
 renewal.tool(
     "read",
@@ -39,7 +51,14 @@ renewal.tool(
 )(tools.read_contract)
 renewal.tool("check", effect="read")(tools.check)
 renewal.tool("find", effect="read")(tools.find)
-renewal.tool("update", effect="write", reversibility="none", idempotent=False, probe="find")(tools.update)
+renewal.tool(
+    "update",
+    effect="write",
+    reversibility="none",
+    idempotent=False,
+    probe="find",
+    retry={"stale_data": Retry(2, refresh="read")},
+)(tools.update)
 renewal.shell("count", ["wc", "-w", "{file}"], effect="read", input={"file": Path})
 
 renewal.add(
@@ -50,7 +69,16 @@ renewal.add(
     save="contract",
     on={"done": "act", "failed": "retry"},
 )
-renewal.add("act", do="update", on={"done": "validate", "failed": "retry"}, timeout="5m")
+renewal.add(
+    "act",
+    do="update",
+    approval=Approval(
+        "legal", needed=2, expires="8m", when="fresh.contract", escalate=[Approval("boss", expires="60s")]
+    ),
+    expects='"the new date of " + vendor',
+    on={"done": "validate", "failed": "retry", "denied": "fail"},
+    timeout="5m",
+)
 renewal.add(
     "validate",
     do="check",
