@@ -71,7 +71,9 @@ def _tidy(value: Any) -> Any:
     tidy = {k: _tidy(v) for k, v in value.items() if not (k == "title" and isinstance(v, str))}
     if tidy.get("default", 0) in (None, {}) or "$ref" in tidy:
         tidy.pop("default", None)
-    options = [option for option in tidy.pop("anyOf", ()) if option != {"type": "null"}]
+    # Null says nothing where it is what is meant by leaving the key out.
+    silent = "default" in value and value["default"] is None
+    options = [option for option in tidy.pop("anyOf", ()) if not (silent and option == {"type": "null"})]
     if len(options) == 1:
         tidy = options[0] | tidy
     elif options:

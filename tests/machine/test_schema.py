@@ -78,7 +78,7 @@ def test_a_file_of_wrong_form_does_not_fit_the_schema() -> None:
     What the schema cannot say is left to loading: numbers JSON cannot hold, and words of a command.
     """
     beyond = {"default_infinite", "default_huge", "cost_infinite", "duration_not_a_number"}
-    beyond |= {"duration_zero", "shell_unclosed_quote"}
+    beyond |= {"duration_zero", "fresh_for_zero", "shell_unclosed_quote"}
     missed, seen = set[str](), 0
     for file in WRONG:
         codes = set(re.findall(r"^# expect: (SM\d+)", file.read_text(), re.MULTILINE))
