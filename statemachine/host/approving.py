@@ -102,21 +102,17 @@ class Desk:
                     return body
         raise EventRefused(f"there is no request {request}; see: statemachine approvals")
 
+    def _decisions(self, request: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what was journaled of the decisions that people made on a request."""
+        for record in self.store.records(request.partition(":")[0], kind="approval_decided"):
+            body = decode(record.body, self.store.blob)
+            if isinstance(body, dict) and body["request"] == request and "decision" in body:
+                yield body
+
     def deciders(self, request: str) -> set[str]:
         """Return who decided on a request so that it counted."""
-        bodies = [
-            decode(record.body, self.store.blob)
-            for record in self.store.records(request.partition(":")[0])
-            if record.kind == "approval_decided"
-        ]
-        return {
-            str(body["decision"].get("approver"))
-            for body in bodies
-            if isinstance(body, dict)
-            and body["request"] == request
-            and body["result"] != "void"
-            and "decision" in body
-        }
+        counted = [body for body in self._decisions(request) if body["result"] != "void"]
+        return {str(body["decision"].get("approver")) for body in counted}
 
     def check(self, decision: Decision, now: float) -> str:
         """Return why a decision would not count now; empty when it would, as far as the policy can say."""
@@ -149,8 +145,19 @@ class Desk:
         return None
 
     def release(self, machine: str, snapshot: Snapshot, now: float) -> Event:
-        """Return the event for a call that was held until now: it may be made, or must wait on."""
-        return Event(RELEASED, self._hold(machine, snapshot, now))
+        """Return the event for a call that was held until now: it may be made, must wait on, or be asked for anew."""
+        assert isinstance(snapshot.pending, PendingApproval)
+        hold = self._hold(machine, snapshot, now)
+        void = "" if hold else self._lapsed(snapshot.pending.request, now)
+        return Event(RELEASED, {"void": void} if void else hold)
+
+    def _lapsed(self, request: str, now: float) -> str:
+        """Return why a yes to a request, which counted when it was given, does not at the moment of use."""
+        for body in self._decisions(request):
+            decision = Decision.from_data(body["decision"])
+            if body["result"] in ("counted", "held") and (why := self.check(decision, now)):
+                return f"{decision.approver} said yes, and {why}"
+        return ""
 
     def _hold(self, machine: str, snapshot: Snapshot, now: float) -> dict[str, Any]:
         assert isinstance(snapshot.pending, PendingApproval)

@@ -281,6 +281,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
                 payload["output"] = ahead[1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
         case "approval_decided":
+            if "because" in body:
+                return Event(RELEASED, {"void": body["because"]})
             return Event(DECIDED, body["decision"]) if "decision" in body else Event(EXPIRED)
         case "approval_reviewed":
             return Event(REVIEWED, body)

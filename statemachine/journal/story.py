@@ -97,7 +97,8 @@ def _decided(body: Body) -> str:
     if body["result"] == "expired":
         return f"request {body['request']} was not answered in time"
     if body["result"] == "void":
-        return f"a decision on request {body['request']} does not count: {told.get('void') or 'it was not asked for'}"
+        why = told.get("void") or body.get("because") or "it was not asked for"
+        return f"a decision on request {body['request']} does not count: {why}"
     who = "the policy" if told.get("by_time") else told["approver"]
     glass = ", out of turn," if told.get("break_glass") else ""
     verb = "denies" if body["result"] == "denied" else "approves"

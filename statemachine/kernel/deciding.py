@@ -68,10 +68,15 @@ def _use(draft: Draft, pending: PendingApproval, event: str) -> Step:
 
 
 def release(draft: Draft, pending: PendingApproval, event: Event) -> Step:
-    """Make the call that was held, unless it is held still."""
+    """Make the call that was held, unless it is held still; ask anew where what people said counts no more."""
     if not pending.held or draft.now < pending.held:
         return draft.refuse(RELEASED, "unknown")
-    until = event.payload.get("hold")
+    until, void = event.payload.get("hold"), event.payload.get("void")
+    if void is not None:
+        about = {"request": pending.request, "digest": pending.digest}
+        draft.add("approval_decided", {**about, "result": "void", "because": void})
+        ask(draft, draft.definition.actions[draft.state], pending.input, retries=pending.retries)
+        return draft.step(RELEASED, "noted")
     if until is None:
         return _use(draft, pending, RELEASED)
     draft.pending = replace(pending, held=instant(until))

@@ -213,19 +213,42 @@ def test_somebody_who_left_approves_nothing_even_if_they_signed_before(machine: 
     act(office, work)
 
 
+FREEZE = 'freeze:\n  - {from: "2027-01-15T07:00", until: "2027-01-15T08:30", because: the books are closed}\n'
+
+
 def test_a_freeze_holds_an_approved_call_until_it_is_over(machine: Write) -> None:
     """And then it goes on by itself."""
-    window = (
-        'freeze:\n  - {from: "2027-01-15T07:00", until: "2027-01-15T08:30", because: the books are closed}\n'
-    )
-    office = Office(machine(MACHINE), window)
+    office = Office(machine(MACHINE), FREEZE)
 
     async def work(runtime: Runtime, view: RunView) -> None:
         runtime.patience = 0
-        held = await runtime.decide(office.sign(runtime, view))
+        held = await runtime.decide(office.sign(runtime, view, until=NOW + 3600))
         assert (held.waiting, held.due, office.world()) == ("a freeze to end, to call pay", NOW + 1800, [])
         office.clock.at += 1800
         assert (await runtime.resume(view.run)).status == "succeeded"
+
+    act(office, work)
+
+
+@pytest.mark.parametrize("lapse", ["expired", "left"])
+def test_a_yes_is_verified_again_when_the_call_that_it_is_for_is_made(machine: Write, lapse: str) -> None:
+    """After a freeze a signature may have run out, or its signer have left: people are asked anew then."""
+    office = Office(machine(MACHINE), FREEZE)
+
+    async def work(runtime: Runtime, view: RunView) -> None:
+        runtime.patience = 0
+        await runtime.decide(office.sign(runtime, view, until=NOW + (60 if lapse == "expired" else 3600)))
+        if lapse == "left":
+            (office.folder / "policy.yaml").write_text("{}")
+        office.clock.at += 1800
+        asked = await runtime.resume(view.run)
+        assert (asked.waiting, office.world()) == ("approval of pay", [])
+        first, second = [body for kind, body in _records(runtime, view.run) if kind == "approval_requested"]
+        assert (first["input"], first["request"] != second["request"]) == (second["input"], True)
+        *_, void = [body for kind, body in _records(runtime, view.run) if kind == "approval_decided"]
+        why = "ann said yes, and it has expired"
+        why = why if lapse == "expired" else "ann said yes, and ann is no approver of the policy"
+        assert (void["result"], void["because"]) == ("void", why)
 
     act(office, work)
 
