@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from statemachine.approvals.keys import is_public
 from statemachine.errors import Finding, InvalidMachine, InvalidPolicy
-from statemachine.machine.model import Part
+from statemachine.machine.contract import Part
 from statemachine.machine.names import Name, Text, Word
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

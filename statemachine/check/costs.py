@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from statemachine.check.space import Space, Stay
-from statemachine.machine.model import State, Tool
+from statemachine.machine.contract import Tool
+from statemachine.machine.model import State
 
 CUT_SHORT: Mapping[Stay, int] = {"none": 0, "cut": 1, "whole": 2}
 """Where in a state's costs those of each stay are."""

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from statemachine.check.facts import Facts
 from statemachine.machine import types
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import REFUSED, STALE, STALE_PAYLOAD, Definition
 from statemachine.machine.expressions import Root
-from statemachine.machine.model import FAILURE_CLASSES
 
 Unit = tuple[Root, tuple[str, ...]]
 """What can be there or not by itself: a context field, an optional part of a value, the last failure."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from statemachine.check.space import STALE_FAILURE, occurring, stays
+from statemachine.machine.contract import FAILURE_CLASSES, FailureClass, Tool
 from statemachine.machine.definition import REFUSED, STALE, STUCK, Definition, Edge
-from statemachine.machine.model import FAILURE_CLASSES, FailureClass, Tool
 from statemachine.machine.report import Keys
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from statemachine.check.ages import perishing
+from statemachine.machine.contract import FAILURE_CLASSES, Tool
 from statemachine.machine.definition import (
     AMENDED,
     DENIED,
@@ -23,7 +24,7 @@ from statemachine.machine.definition import (
     Definition,
     Edge,
 )
-from statemachine.machine.model import FAILURE_CLASSES, State, Tool
+from statemachine.machine.model import State
 
 Stay = Literal["whole", "cut", "none"]
 """How much of a state is used before it is left: all; all but the last call; nothing, because its call is

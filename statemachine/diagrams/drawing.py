@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from statemachine.machine.contract import Backoff, Tool
 from statemachine.machine.duration import spell
-from statemachine.machine.model import Backoff, Declaration, PythonGuard, State, Tool, Transition
+from statemachine.machine.model import Declaration, PythonGuard, State, Transition
 
 NodeRole = Literal["call", "write", "irreversible", "wait", "choice", "event", "succeeded", "failed"]
 """What a state does, and how it touches the world when it does."""

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import decode
 from statemachine.journal.erasing import erasure_of
-from statemachine.machine.model import Declaration, Tool
+from statemachine.machine.contract import Tool
+from statemachine.machine.model import Declaration
 from statemachine.store import Store
 
 Stream = Literal["compliance", "technical"]

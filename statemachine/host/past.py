@@ -8,7 +8,7 @@ from typing import Any
 
 from statemachine.journal import decode
 from statemachine.machine.call import Past
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.store import Store
 
 MOST = 20

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from statemachine.kernel import PendingCall, Snapshot, Step, waiting_for
+from statemachine.machine.contract import Tool
 from statemachine.machine.definition import Definition
-from statemachine.machine.model import Tool
 
 
 def arrow(definition: Definition, made: Step) -> str:

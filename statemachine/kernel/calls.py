@@ -20,8 +20,8 @@ from statemachine.kernel.rollback import not_undone, undo, undone
 from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import PendingCall, Rollback
+from statemachine.machine.contract import FailureClass
 from statemachine.machine.definition import AMENDED
-from statemachine.machine.model import FailureClass
 from statemachine.machine.outcome import Failure, Outcome
 
 _UNCERTAIN = ("timeout", "in_doubt")

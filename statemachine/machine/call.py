@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from statemachine.machine.model import FAILURE_CLASSES, FailureClass
+from statemachine.machine.contract import FAILURE_CLASSES, FailureClass
 
 T = TypeVar("T")
 _LONGEST = 200

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from statemachine.machine.allowances import Allowance
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.expressions import Expression, Guard
-from statemachine.machine.model import FAILURE_CLASSES, Declaration, Level, State
+from statemachine.machine.model import Declaration, Level, State
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Locate
 from statemachine.machine.signature import Signature

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from statemachine.machine.model import FailureClass
+from statemachine.machine.contract import FailureClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from statemachine.machine.model import FailureClass
+from statemachine.machine.contract import FailureClass
 
 DurationText = str | float
 Guarded = str | Callable[..., bool]

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from statemachine.errors import InvalidReference
 from statemachine.machine import types
 from statemachine.machine.calls import Calls, assignable
+from statemachine.machine.contract import Tool
 from statemachine.machine.definition import STALE, STALE_PAYLOAD, Definition, Edge
 from statemachine.machine.expressions import Expression
 from statemachine.machine.language import RESERVED_WORDS
-from statemachine.machine.model import Declaration, Tool, Transition
+from statemachine.machine.model import Declaration, Transition
 from statemachine.machine.references import Folder, suggest
 from statemachine.machine.report import Keys, Locate, Report
 from statemachine.machine.report import nowhere as nowhere

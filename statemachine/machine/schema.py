@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from statemachine.machine import model
+from statemachine.machine import contract, model
 from statemachine.machine.duration import spell
 
 FILE = Path(__file__).with_name("machine.schema.json")
@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
     del parts["PythonGuard"]
     parts["Transition"]["properties"]["when"] = parts["Transition"]["properties"]["when"]["anyOf"][0]
     for name, part in [("Declaration", made), *parts.items()]:
-        _describe(part, getattr(model, name))
+        _describe(part, getattr(contract, name, None) or getattr(model, name))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A machine of agent-statemachine",
@@ -47,7 +47,7 @@ def _describe(part: dict[str, Any], of: type[BaseModel]) -> None:
     words = {
         key: value
         for base in reversed(of.__mro__)
-        if issubclass(base, model.Part)
+        if issubclass(base, contract.Part)
         for key, value in _docs(base)
     }
     names = {field.alias or name: name for name, field in of.model_fields.items()}

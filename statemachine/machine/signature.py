@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from statemachine.errors import InvalidReference
 from statemachine.machine.call import Call, Reply
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.references import Folder, parameters_of
 from statemachine.machine.types import adapter, parse_type
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import AMENDED, REFUSED, STALE
-from statemachine.machine.model import FAILURE_CLASSES, OPERATOR, Declaration, State, Transition
+from statemachine.machine.model import OPERATOR, Declaration, State, Transition
 from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
 

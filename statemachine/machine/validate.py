@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from statemachine.machine import model
+from statemachine.machine import contract, model
 from statemachine.machine.model import Declaration
 from statemachine.machine.references import suggest
 from statemachine.machine.report import Keys, Report
@@ -142,9 +142,9 @@ def _part(path: Keys) -> type[BaseModel]:
         case ("expects",):
             return model.Expects
         case ("tools", _):
-            return model.Tool
+            return contract.Tool
         case ("tools", _, "retry", _):
-            return model.Retry
+            return contract.Retry
         case ("states", _):
             return model.State
         case ("migrations", _):
@@ -154,7 +154,7 @@ def _part(path: Keys) -> type[BaseModel]:
         case ("states", _, "approval", "escalate", _):
             return model.Level
         case ("states", _, "wait"):
-            return model.Backoff
+            return contract.Backoff
     return model.Transition
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from statemachine.errors import InvalidMachine
+from statemachine.machine.contract import Backoff
 from statemachine.machine.definition import Definition
-from statemachine.machine.model import Backoff, Declaration, PythonGuard
+from statemachine.machine.model import Declaration, PythonGuard
 from statemachine.machine.references import Folder
 from statemachine.machine.report import Keys, Report, nowhere
 from statemachine.machine.resolve import resolve_into

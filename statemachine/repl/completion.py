@@ -11,8 +11,8 @@ from prompt_toolkit.document import Document
 
 from statemachine.errors import InvalidInput
 from statemachine.kernel.inputs import own_fields
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import event_names
-from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.repl.expressions import scope_of
 from statemachine.repl.session import Session
 

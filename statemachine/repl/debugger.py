@@ -25,8 +25,8 @@ from statemachine.kernel import (
     waiting_for,
 )
 from statemachine.kernel.inputs import checked_amendment
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import AMENDED, UNDO, event_names
-from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import suggest
 from statemachine.repl.inspected import Stop, Why

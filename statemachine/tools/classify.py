@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from statemachine.machine.call import ToolFailure
-from statemachine.machine.model import FailureClass, Tool
+from statemachine.machine.contract import FailureClass, Tool
 from statemachine.machine.outcome import Failure
 from statemachine.tools.codes import by_errno, by_reply, by_sqlite, by_sqlstate, by_status, by_text
 

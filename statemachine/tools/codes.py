@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from statemachine.machine.model import FailureClass
+from statemachine.machine.contract import FailureClass
 
 _ERRNO: Mapping[int, FailureClass] = {
     errno.EACCES: "permission",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Failure, Outcome
 
 _STOPPING = 1.0

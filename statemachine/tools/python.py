@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from statemachine.machine.call import Call
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Outcome
 from statemachine.machine.signature import Signature
 from statemachine.machine.types import adapter

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.names import variable_of
 from statemachine.machine.outcome import Outcome
 from statemachine.tools.output import broken

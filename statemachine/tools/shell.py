@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from statemachine.machine.call import Call
-from statemachine.machine.model import FailureClass, Tool
+from statemachine.machine.contract import FailureClass, Tool
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.signature import Signature
 from statemachine.machine.types import adapter

@@ -23,8 +23,8 @@ from statemachine.kernel import (
     step,
 )
 from statemachine.kernel.snapshot import Pending
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import AMENDED, Definition
-from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import GOOD
 

@@ -22,8 +22,9 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.machine.contract import FailureClass
 from statemachine.machine.definition import AMENDED, Definition
-from statemachine.machine.model import Declaration, FailureClass
+from statemachine.machine.model import Declaration
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.machine.references import Folder
 from statemachine.machine.resolve import resolve

@@ -25,8 +25,8 @@ from statemachine.kernel import (
     start,
     step,
 )
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.definition import AMENDED, Definition
-from statemachine.machine.model import FAILURE_CLASSES
 from statemachine.machine.outcome import Failure, Outcome
 from tests.kernel.driving import BAD, GOOD, TOOLS, declare
 

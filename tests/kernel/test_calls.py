@@ -8,7 +8,7 @@ import pytest
 
 from statemachine.kernel import FINISH, RECOVER, RESOLVE, Event, Timer, due, waiting_for
 from statemachine.kernel.snapshot import Source
-from statemachine.machine.model import FailureClass
+from statemachine.machine.contract import FailureClass
 from statemachine.machine.outcome import Outcome
 from tests.kernel.driving import BAD, GOOD, Run, define
 

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from statemachine.machine.contract import REPEATABLE
 from statemachine.machine.duration import UNITS, spell
 from statemachine.machine.language import RESERVED_WORDS
 from statemachine.machine.load import load
-from statemachine.machine.model import REPEATABLE, Declaration
+from statemachine.machine.model import Declaration
 from statemachine.machine.references import Folder
 from statemachine.machine.source import parse_source
 from statemachine.machine.yaml import define, to_yaml

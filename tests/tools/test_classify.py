@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from statemachine.machine.call import ToolFailure
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.tools import classify
 
 PLAIN = Tool(python="tools.py:f", effect="read")

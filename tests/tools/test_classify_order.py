@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine.machine.call import ToolFailure
-from statemachine.machine.model import FAILURE_CLASSES, Tool
+from statemachine.machine.contract import FAILURE_CLASSES, Tool
 from statemachine.tools import classify
 from statemachine.tools.codes import by_errno, by_status, by_text
 

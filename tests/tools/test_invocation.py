@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from statemachine.errors import LeaseLost
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Outcome
 from statemachine.tools import Invocation, invocation
 

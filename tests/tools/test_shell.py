@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from statemachine.machine.call import Call
-from statemachine.machine.model import Tool
+from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Outcome
 from statemachine.machine.references import Folder
 from statemachine.machine.signature import read_signature

@@ -33,8 +33,8 @@ from statemachine.kernel import (
 )
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import enter
+from statemachine.machine.contract import Tool
 from statemachine.machine.load import load
-from statemachine.machine.model import Tool
 from statemachine.machine.outcome import Failure
 from statemachine.store import Change, Commit, Store, database, queries, store, writer
 from statemachine.store.schema import runs
