@@ -271,7 +271,7 @@ def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
 
 
 def _store(db: str | None) -> ReadOnlyStore:
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store import ReadOnlyStore
 
     return ReadOnlyStore.open(db or default_db())

@@ -90,7 +90,7 @@ def _renderer(problems: list[str]) -> dict[str, Any]:
 
 
 def _store(db: str | None, problems: list[str]) -> dict[str, Any]:
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store import Store
 
     place = db or default_db()

@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 def open_store(db: str | None) -> Store:
     """Open the store that a command is about; looking never makes one."""
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store import Store
 
     return Store.open(db or default_db(), create=False)

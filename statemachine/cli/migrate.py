@@ -42,7 +42,7 @@ def migrate(
     from statemachine.errors import LeaseLost, RunOwned
     from statemachine.host.migrating import foresee
     from statemachine.host.migrating import migrate as move
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.machine.load import load
     from statemachine.store import Store
 

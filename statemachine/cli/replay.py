@@ -45,7 +45,7 @@ def replay(
 
     Example: statemachine replay --all --against renewal.yaml > review.md
     """
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store import Store
 
     if (run is None) == (not every):

@@ -106,7 +106,7 @@ def _stops(store: Store) -> Stops:
 
 
 def _store(db: str | None) -> Store:
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store import Store
 
     return Store.open(db or default_db(), create=False)

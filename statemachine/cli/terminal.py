@@ -24,7 +24,7 @@ Db = Annotated[
 def run_ids(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return ids of runs for a shell's completion, the newest first, each with how the run stands."""
     from statemachine.errors import StateMachineError
-    from statemachine.host.runtime import default_db
+    from statemachine.host.places import default_db
     from statemachine.store.reading import ReadOnlyStore
 
     try:

@@ -16,7 +16,7 @@ import rfc8785
 from statemachine.approvals.keys import verifies
 from statemachine.approvals.policy import Policy
 from statemachine.errors import NotErasable
-from statemachine.host.runtime import work_folder
+from statemachine.host.places import work_folder
 from statemachine.host.view import restore
 from statemachine.journal import ERASURE, decode, encode, seal
 from statemachine.journal.erasing import Erasure, Values, erasure_of, marked, skeleton, skeleton_of_snapshot

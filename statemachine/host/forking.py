@@ -6,7 +6,8 @@ from statemachine.errors import WritesRepeated
 from statemachine.host.explain import CallAccount, explain
 from statemachine.host.history import History
 from statemachine.host.pinned import pinned
-from statemachine.host.runtime import Runtime, new_run
+from statemachine.host.places import new_run
+from statemachine.host.runtime import Runtime
 from statemachine.kernel import PendingCall, Step, fork
 from statemachine.store import Store
 

@@ -16,7 +16,8 @@ from statemachine.host.given import absolute, definition_of
 from statemachine.host.history import History
 from statemachine.host.owner import is_dead, spoken, user
 from statemachine.host.pinned import pinned
-from statemachine.host.runtime import Runtime, new_run
+from statemachine.host.places import new_run
+from statemachine.host.runtime import Runtime
 from statemachine.host.view import RunView, restore
 from statemachine.kernel import (
     FINISH,

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from statemachine.clock import Clock
-from statemachine.host.runtime import default_db
+from statemachine.host.places import default_db
 from statemachine.repl.inspected import Inspected
 from statemachine.store import Store
 

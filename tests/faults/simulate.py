@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from statemachine.approvals.policy import Notifier
 from statemachine.errors import EventRefused, LeaseLost, StoreUnusable
-from statemachine.host import approving, driver, runtime
+from statemachine.host import approving, driver, hosting, places
 from statemachine.host.runtime import Runtime
 from statemachine.machine.call import Call
 from statemachine.machine.definition import Definition
@@ -201,17 +201,17 @@ class Simulation:
             return work
 
         poll, driver._POLL = driver._POLL, 30.0  # nobody posts anything from outside here
-        dead, runtime.is_dead = runtime.is_dead, lambda owner: owner not in self.alive
+        dead, hosting.is_dead = hosting.is_dead, lambda owner: owner not in self.alive
         for name in _WRITING:
             setattr(Store, name, failing(name))
-        names = patch.object(runtime.secrets, "token_hex", lambda size: self.random.randbytes(size).hex())
+        names = patch.object(places.secrets, "token_hex", lambda size: self.random.randbytes(size).hex())
         threads = patch.object(python, "_in_thread", self._in_step(python._in_thread))
         telling = patch.object(approving, "_tell", self._tell)
         try:
             with names, threads, telling:  # jitter depends on a run's name
                 yield
         finally:
-            runtime.is_dead, driver._POLL = dead, poll
+            hosting.is_dead, driver._POLL = dead, poll
             for name in _WRITING:
                 setattr(Store, name, kept[name])
 

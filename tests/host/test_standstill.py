@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from statemachine.approvals.policy import read_policy
-from statemachine.host.runtime import LEASE, Runtime
+from statemachine.host.leasing import LEASE
+from statemachine.host.runtime import Runtime
 from statemachine.host.standstill import Standstill, standstill
 from statemachine.host.view import restore
 from tests.host.conftest import one_tool

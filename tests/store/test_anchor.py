@@ -123,6 +123,7 @@ def test_tables_of_an_older_version_are_upgraded(database: Path, new_run) -> Non
     with sqlite3.connect(database) as connection:  # as the first version left it
         connection.executescript(
             "DROP TABLE identity; DROP TABLE checkpoints; DROP TABLE stops; DROP INDEX ix_runs_owner;"
+            "ALTER TABLE records DROP COLUMN salt;"
             "UPDATE statemachine_version SET version_num = '0001'"
         )
     connection.close()

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from sqlalchemy import true, update
 
 from statemachine.errors import LeaseLost, StoreUnusable
-from statemachine.host import approving, runtime
+from statemachine.host import approving, hosting
 from statemachine.host.driver import Driver
 from statemachine.host.leasing import Leases
 from statemachine.host.runtime import Runtime
@@ -305,14 +305,14 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "counters-not-restored": Mutant(
         "attempts are not read back",
-        runtime,
+        hosting,
         "restore",
         _forgets("attempts", {}),
         (Check("kill", ("before look", 2), laps=2),),
     ),
     "backoff-not-durable": Mutant(
         "a back-off does not outlive its process",
-        runtime,
+        hosting,
         "restore",
         _timer_lost,
         (Check("kill", ("in back-off", 1)),),
@@ -341,7 +341,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "other-machine": Mutant(
         "a run goes on with the file as it is now",
-        runtime,
+        hosting,
         "pinned",
         lambda _: lambda store, digest: load(worlds.current.machine),
         (Check("kill", ("before look", 1)),),
