@@ -16,7 +16,7 @@ ENOUGH = {
     "syscalls": (25, 350),
     "errors": (15, 250),
     "power": (40, 1000),
-    "processes": (15, 100),
+    "processes": (15, 60),
     "time": (35, 180),
     "clock": (10, 60),
     "races": (140, 12_000),
