@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from statemachine.machine.contract import Backoff, Tool
 from statemachine.machine.duration import spell
-from statemachine.machine.model import Declaration, PythonGuard, State, Transition
+from statemachine.machine.model import Approval, Declaration, Level, PythonGuard, State, Transition
 
 NodeRole = Literal["call", "write", "irreversible", "wait", "choice", "event", "succeeded", "failed"]
 """What a state does, and how it touches the world when it does."""
@@ -182,7 +182,8 @@ def draw(declaration: Declaration) -> Drawing:
 
 def _node(name: str, state: State, declaration: Declaration) -> Node:
     tool = declaration.tools.get(state.do) if state.do else None
-    return Node(name, _node_role(state, tool), tuple(_facts(state, tool)), state.attempts)
+    facts = tuple(_facts(state, tool, declaration.approval(state)))
+    return Node(name, _node_role(state, tool), facts, state.attempts)
 
 
 def _node_role(state: State, tool: Tool | None) -> NodeRole:
@@ -195,11 +196,13 @@ def _node_role(state: State, tool: Tool | None) -> NodeRole:
     return "write" if kind == "undo" else kind
 
 
-def _facts(state: State, tool: Tool | None) -> Iterator[str]:
+def _facts(state: State, tool: Tool | None, approval: Approval | None) -> Iterator[str]:
     if state.do is not None:
         yield f"calls {state.do}"
     if tool is not None:
         yield f"{_effect(tool)} · {spell(tool.timeout)}"
+        if approval is not None:
+            yield f"asks {', then '.join(_asks(level) for level in approval.levels)}"
         if tool.retry:
             yield "retries " + ", ".join(f"{failure} ×{retry.max}" for failure, retry in tool.retry.items())
         if tool.undo:
@@ -224,6 +227,11 @@ def _effect(tool: Tool) -> str:
     return {"none": "write ! irreversible", "partial": "write, partly reversible"}.get(
         tool.reversibility or "", "write"
     )
+
+
+def _asks(level: Level) -> str:
+    who = " or ".join(level.approvers) or "an approver"
+    return f"{f'{level.needed} of ' if level.needed > 1 else ''}{who} · {spell(level.expires)}"
 
 
 def _backoff(wait: Backoff) -> str:

@@ -71,6 +71,7 @@ def test_an_irreversible_call_is_marked(picture: LaidOut) -> None:
         "Act",
         "calls write_file",
         "write ! irreversible · 30s",
+        "asks an approver · 1d",
         "attempts ≤ 5 · timeout 1m",
     ]
     assert words(picture.node("retry")) == ["Retry", "waits 1s ×2 ≤ 1m", "attempts ≤ 3"]
@@ -125,5 +126,5 @@ def test_text_fits_a_terminal() -> None:
     lines = render(agent(), "text").decode().splitlines()
     assert "loop: plan => act => validate => diagnose => retry => plan" in lines
     assert "|   done [size(plan) > 0] => act" in lines
-    assert "| act  calls write_file; write ! irreversible · 30s; attempts ≤ 5 · timeout 1m" in lines
+    assert "| act  calls write_file; write ! irreversible · 30s; asks an approver · 1d;" in lines
     assert len(lines) < 50

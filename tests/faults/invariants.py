@@ -178,8 +178,11 @@ def _approved(written: list[Written], told: set[str]) -> Iterator[str]:
     """What is irreversible is intended once for each request, after a yes to that request; no answer counts unasked."""
     open_: set[str] = set()
     for seq, _, kind, body in written:
-        if kind == "approval_decided" and body["request"] not in told:
-            yield f"record {seq}: request {body['request']} is decided and nobody was told of it"
+        # Who decided has seen it, told or not: what waits is listed.
+        if kind == "approval_decided" and body["result"] == "expired" and body["request"] not in told:
+            yield f"record {seq}: request {body['request']} expired and nobody was told of it"
+        if kind == "approval_announced" and body["request"] not in told:
+            yield f"record {seq}: request {body['request']} is noted as told and nobody was"
         if kind == "approval_decided" and body["result"] == "granted":
             decision = Decision.from_data(body["decision"])
             if not verifies(public_text(approver_key()), decision.signature, decision.message()):
