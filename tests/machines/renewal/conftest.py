@@ -140,7 +140,8 @@ class Office:
         """Return somebody's decision on a request."""
         now = runtime.clock.now()
         asked, _ = runtime.desk.request(request)
-        return signed(asked, verdict, name, load_key(self.keys[name][0]), now=now, until=now + 86400, **more)
+        times = {"now": now, "until": now + 86400, **more}
+        return signed(asked, verdict, name, load_key(self.keys[name][0]), **times)
 
     def settled(self, view: RunView) -> RunView:
         """Let back-offs and short waits pass; return the run when it ends, or waits for somebody."""

@@ -240,11 +240,11 @@ def test_undoing_puts_the_row_back_and_says_that_the_mail_stands(office: Office)
 
 
 def test_nothing_is_written_on_a_friday_evening(office: Office) -> None:
-    """The yes counts, and the call waits until the freeze is over."""
+    """A yes that is signed for long enough counts, and the call waits until the freeze is over."""
     assert office.clock is not None
     office.policy('freeze: [{from: "fri 07:00", until: "mon 08:00", tools: [crm.*], because: weekend}]\n')
     office.start()
-    view = office.decide("ann")
+    view = office.decide("ann", until=office.clock.at + 5 * 86400)
     assert (view.waiting, office.row()) == ("a freeze to end, to call crm.update", BEFORE)
     assert view.due is not None
     office.clock.at = view.due
