@@ -61,7 +61,9 @@ def test_guards_only_forbid(seeds: range) -> None:
                 assert most <= prover.bounds.of(name).counters, seed  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("seeds", [range(300), pytest.param(range(300, 5000), marks=long)])
+@pytest.mark.parametrize(
+    "seeds", [range(300), pytest.param(range(300, 5000), marks=[long, pytest.mark.timeout(900)])]
+)
 def test_structure_is_never_below_the_exact_bound(seeds: range, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the loops alone are judged, bounds may be higher or unknown, but never too low."""
     told: Counter[str] = Counter()
