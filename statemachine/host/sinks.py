@@ -158,11 +158,7 @@ class ComplianceLogs:
             InvalidInput: The file of the place is another store's.
             StoreUnusable: It cannot be used.
         """
-        if not self._cursor.mine():
-            return False
-        if self._cursor.place is None:
-            self._cursor.move(self._store.last_row())
-        return True
+        return self._cursor.begun(self._store.last_row)
 
     def look(self, *, last: bool = False) -> None:
         """Hand on what is new.

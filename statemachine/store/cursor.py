@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from statemachine.errors import InvalidInput, disk_refused
@@ -48,6 +49,14 @@ class Cursor:
         except OSError as error:
             raise disk_refused(error, f"{self._file} cannot be used: {error.strerror}") from error
         self._descriptor = descriptor
+        return True
+
+    def begun(self, now: Callable[[], int]) -> bool:
+        """Return whether this one holds the place, as :meth:`mine`; one that was never moved begins ``now``."""
+        if not self.mine():
+            return False
+        if self.place is None:
+            self.move(now())
         return True
 
     def _read(self, data: bytes) -> int | None:
