@@ -153,9 +153,12 @@ class Desk:
 
     def _lapsed(self, request: str, now: float) -> str:
         """Return why a yes to a request, which counted when it was given, does not at the moment of use."""
-        for body in self._decisions(request):
-            decision = Decision.from_data(body["decision"])
-            if body["result"] in ("counted", "held") and (why := self.check(decision, now)):
+        # What never counted may be anything, and need not even be a decision.
+        counted = [
+            body["decision"] for body in self._decisions(request) if body["result"] in ("counted", "held")
+        ]
+        for decision in map(Decision.from_data, counted):
+            if why := self.check(decision, now):
                 return f"{decision.approver} said yes, and {why}"
         return ""
 

@@ -222,6 +222,8 @@ def test_a_freeze_holds_an_approved_call_until_it_is_over(machine: Write) -> Non
 
     async def work(runtime: Runtime, view: RunView) -> None:
         runtime.patience = 0
+        nonsense = {"payload": {"request": f"{view.run}:3", "verdict": "approve"}, "by": "eve"}
+        runtime.store.post(view.run, "approval.decided", nonsense, NOW)
         held = await runtime.decide(office.sign(runtime, view, until=NOW + 3600))
         assert (held.waiting, held.due, office.world()) == ("a freeze to end, to call pay", NOW + 1800, [])
         office.clock.at += 1800
