@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from statemachine.cli.terminal import lasting, when
@@ -53,6 +53,16 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+def untold(ways: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield, of each way in which people could not be told, since when not, why, and whether it is tried again."""
+    for way in ways:
+        again = f"tried again at {when(way['again'])}" if way["again"] else "not tried again"
+        yield (
+            f"nobody could be told by {plain(way['way'])} since {when(way['since'])} ({plain(way['error'])}; tried "
+            f"{way['attempt']} times, {again}); the request waits all the same"
+        )
+
+
 def several(people: Mapping[str, Any]) -> str:
     """Return how many of whom are asked."""
     return f"{people['needed']} of {', '.join(people['approvers']) or 'the approvers of the policy'}"
@@ -80,6 +90,8 @@ def _parts(body: Mapping[str, Any], machine: str, starter: str, now: float) -> I
     yield "SO FAR", _so_far(body)
     held = f"; held by a freeze until {when(body['held'])}" if body.get("held", 0) > now else ""
     yield "WHO", f"{several(body)}; approved by {', '.join(body['granted']) or 'nobody yet'}{held}"
+    titles = iter(["NOT TOLD"])
+    yield from ((next(titles, ""), text) for text in untold(body.get("untold", ())))
     yield (
         "RUN",
         f"{body['run']} of {machine}, started by {starter or 'somebody'}; it waits in {body['state']}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -279,10 +278,9 @@ def _store(db: str | None) -> ReadOnlyStore:
 
 def _policy(store: ReadOnlyStore, file: Path | None) -> Policy:
     from statemachine.approvals.policy import read_policy
-    from statemachine.host.approving import POLICY
+    from statemachine.host.places import policy_file
 
-    named = file or os.environ.get(POLICY)
-    return read_policy(Path(named or Path(store.name).resolve().with_name("policy.yaml")))
+    return read_policy(file or policy_file(store.name))
 
 
 def _moved(store: ReadOnlyStore) -> Exception:

@@ -101,9 +101,11 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
 
     Example: statemachine status 3f2a
     """
-    from statemachine.host.approving import policy_of
+    from statemachine.approvals.policy import read_policy
+    from statemachine.cli.asked import untold
     from statemachine.host.facts import facts
     from statemachine.host.pinned import declared
+    from statemachine.host.places import policy_file
     from statemachine.host.standstill import standstill
     from statemachine.host.view import path_of, restore, view_of
 
@@ -114,7 +116,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         view = view_of(stored, snapshot)
         path = path_of(store, view.run)
         fields = declared(store, stored.machine).context
-        still = standstill(store, stored, snapshot, policy_of(store), now)
+        still = standstill(store, stored, snapshot, read_policy(policy_file(store.name)), now)
     known = facts(fields, snapshot, now)
     if as_json:
         told = {fact.name: fact.as_data() for fact in known}
@@ -147,6 +149,8 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     for name, text in lines.items():
         if text:
             say(f"{name + ':':<10} {text}")
+    for text in untold(still.as_data()["untold"] if still else ()):
+        say(f"{'not told:':<10} {text}")
     for place, fact in enumerate(known):
         say(f"{'' if place else 'knows:':<10} {_fact(fact)}")
     if unknown := [name for name in fields if name not in {fact.name for fact in known}]:

@@ -10,7 +10,7 @@ from statemachine.approvals.policy import Policy
 from statemachine.host.owner import is_dead
 from statemachine.host.pinned import declared
 from statemachine.journal import decode
-from statemachine.kernel import PendingApproval, PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot, Untold
 from statemachine.machine.model import Declaration
 from statemachine.store import Stop, Store, StoredRun
 
@@ -32,6 +32,7 @@ class Standstill:
         who: Who can act.
         act: What they would type; empty when there is nothing to do but wait.
         also: What would hold it up next.
+        untold: The ways in which people could not be told that they are waited for.
     """
 
     what: For
@@ -42,6 +43,7 @@ class Standstill:
     who: str = ""
     act: str = ""
     also: str = ""
+    untold: tuple[Untold, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -147,6 +149,7 @@ def _approval(
         f"statemachine approvals show {pending.request}, then: statemachine approvals approve | deny {pending.request} "
         f"--as {name}",
         also,
+        pending.untold,
     )
 
 

@@ -79,6 +79,25 @@ class PendingCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """A way in which people could not be told of a request.
+
+    Attributes:
+        way: Its name in the policy.
+        since: When it first failed.
+        attempt: How often it was tried.
+        error: What went wrong the last time.
+        again: When it is tried again; 0 when it is not.
+    """
+
+    way: str
+    since: float
+    attempt: int
+    error: str
+    again: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PendingApproval:
     """A call that is not intended yet, because people must approve it first.
 
@@ -91,10 +110,11 @@ class PendingApproval:
         asked: When they were asked.
         expires: From when on no answer counts any more.
         granted: Who has approved so far.
-        announced: Whether it is journaled that they were told.
+        announced: Whether it is journaled that they were told, or in which ways that failed.
         break_glass: Whether one of them did so out of turn.
         held: Until when the call, approved, must wait all the same; 0 when it need not.
         retries: Retries of the call so far, by failure class.
+        untold: The ways in which they could not be told yet.
     """
 
     request: str
@@ -109,6 +129,12 @@ class PendingApproval:
     break_glass: bool = False
     held: float = 0.0
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    untold: tuple[Untold, ...] = ()
+
+    @property
+    def told_again(self) -> float:
+        """When people are told again; 0 when they are not: it worked, or was tried often enough."""
+        return min((way.again for way in self.untold if way.again), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +267,7 @@ class Snapshot(NamedTuple):
                 pending = {n: getattr(asked, n) for n in PendingApproval.__slots__}
                 pending |= {"input": dict(asked.input), "retries": dict(asked.retries)}
                 pending |= {"kind": "approval", "granted": list(asked.granted)}
+                pending |= {"untold": [list(astuple(way)) for way in asked.untold]}
             case Timer(due):
                 pending = {"kind": "timer", "due": due}
             case Immediate(event, fields):
@@ -300,6 +327,8 @@ class Snapshot(NamedTuple):
             for several in ("granted", "fields"):
                 if several in parts:
                     parts[several] = Grant(*parts[several]) if kind == "call" else tuple(parts[several])
+            if "untold" in parts:
+                parts["untold"] = tuple(Untold(*way) for way in parts["untold"])
             pending = kinds[kind](**parts)
         sources = {name: Source(*source) for name, source in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}
