@@ -101,8 +101,8 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
 
     Example: statemachine status 3f2a
     """
-    from statemachine.approvals.policy import read_policy
     from statemachine.cli.asked import untold
+    from statemachine.host.approving import Desk
     from statemachine.host.facts import facts
     from statemachine.host.pinned import declared
     from statemachine.host.places import policy_file
@@ -116,7 +116,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         view = view_of(stored, snapshot)
         path = path_of(store, view.run)
         fields = declared(store, stored.machine).context
-        still = standstill(store, stored, snapshot, read_policy(policy_file(store.name)), now)
+        still = standstill(Desk(store, policy_file(store.name)), stored, snapshot, now)
     known = facts(fields, snapshot, now)
     if as_json:
         told = {fact.name: fact.as_data() for fact in known}

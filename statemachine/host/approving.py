@@ -114,6 +114,27 @@ class Desk:
         """Return why a decision would not count now; empty when it would, as far as the policy can say."""
         return why_void(decision, self.request(decision.request)[0], self.policy, now)
 
+    def yeses(self, request: str, now: float) -> dict[str, Decision]:
+        """Return, by approver, the yeses to an open request that count, also those that no driver has taken yet."""
+        posted = [
+            decision
+            for message in self.store.inbox(request.partition(":")[0])
+            if message.event == DECIDED
+            and isinstance(message.payload, dict)
+            and (decision := self._readable(message.payload["payload"])) is not None
+            and (decision.request, decision.verdict) == (request, "approve")
+            and not self.check(decision, now)
+        ]
+        return {decision.approver: decision for decision in (*self._counted(request), *posted)}
+
+    @staticmethod
+    def _readable(data: Any) -> Decision | None:
+        """Return the decision that was put into an inbox; None when it is none: anyone may put anything there."""
+        try:
+            return Decision.from_data(data)
+        except (KeyError, TypeError):
+            return None
+
     # For drivers
 
     def decided(self, machine: str, snapshot: Snapshot, data: Mapping[str, Any], now: float) -> Event:
@@ -149,14 +170,16 @@ class Desk:
 
     def _lapsed(self, request: str, now: float) -> str:
         """Return why a yes to a request, which counted when it was given, does not at the moment of use."""
-        # What never counted may be anything, and need not even be a decision.
-        counted = [
-            body["decision"] for body in self._decisions(request) if body["result"] in ("counted", "held")
-        ]
-        for decision in map(Decision.from_data, counted):
+        for decision in self._counted(request):
             if why := self.check(decision, now):
                 return f"{decision.approver} said yes, and {why}"
         return ""
+
+    def _counted(self, request: str) -> list[Decision]:
+        """Return the yeses to a request that counted."""
+        # What never counted may be anything, and need not even be a decision.
+        counted = (b["decision"] for b in self._decisions(request) if b["result"] in ("counted", "held"))
+        return [Decision.from_data(data) for data in counted]
 
     def _hold(self, machine: str, snapshot: Snapshot, now: float) -> dict[str, Any]:
         assert isinstance(snapshot.pending, PendingApproval)
