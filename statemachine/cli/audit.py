@@ -240,16 +240,21 @@ def erase(
 
 @audit.command()
 def verifier() -> None:
-    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors.
+    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors, signatures.
 
     It needs Python's own library only, and can be read in a few minutes.
 
-    Example: statemachine audit verifier > verify.py; python verify.py runs.db --anchor runs.anchors
+    Example: statemachine audit verifier > verify.py; python verify.py runs.db --policy policy.yaml
     """
     from importlib.resources import files
 
+    program, arithmetic = (
+        files("statemachine.host").joinpath(name).read_text(encoding="utf-8")
+        for name in ("verifier.py", "ed25519.py")
+    )
+    _, _, arithmetic = arithmetic.partition("from __future__ import annotations\n\n")
     print(
-        files("statemachine.host").joinpath("verifier.py").read_text(encoding="utf-8"), end="", file=stdout()
+        program.replace("from statemachine.host.ed25519 import verifies\n", arithmetic), end="", file=stdout()
     )
 
 
