@@ -7,11 +7,10 @@ without characters that move the cursor or turn the text round.
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from statemachine.cli.terminal import lasting, when
+from statemachine.cli.terminal import columns, lasting, plain, when, wrapped
 
 _TITLE = 12
 _WIDTH = 108
@@ -27,9 +26,7 @@ def lines(body: Mapping[str, Any], machine: str, starter: str, now: float) -> It
         now: Seconds since the epoch.
     """
     for title, text in _parts(body, machine, starter, now):
-        first, *rest = textwrap.wrap(
-            text, _WIDTH - _TITLE, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        first, *rest = wrapped(plain(text), min(_WIDTH, columns()) - _TITLE)
         yield f"{title:<{_TITLE}}{first}".rstrip()
         yield from (" " * _TITLE + line for line in rest)
 
@@ -45,12 +42,6 @@ def reach(body: Mapping[str, Any]) -> str:
 def left(expires: float, now: float) -> str:
     """Return how much time there is to answer."""
     return f"{lasting(expires - now)} left" if expires > now else "its time is over"
-
-
-def plain(text: str) -> str:
-    """Return a text on one line, with what does not print spelled out."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def untold(ways: Iterable[Mapping[str, Any]]) -> Iterator[str]:
