@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from statemachine.cli.approve import KeyFile, PolicyFile
-from statemachine.cli.terminal import Db, Json, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, say, say_json, say_under, stdout
 
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Policy
@@ -260,9 +260,9 @@ def verifier() -> None:
 
 def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
     for problem in problems:
-        say(str(problem))
+        say_under("", str(problem))  # of a store that somebody has changed it may quote anything
     for run, note in told["notes"].items():
-        say(f"run {run}: {note}")
+        say_under("", f"run {run}: {note}")
     against = ""
     if told["anchored"] is not None:
         by = f" signed by {told['signed_by']}" if told["signed_by"] else ""

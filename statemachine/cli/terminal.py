@@ -70,7 +70,8 @@ def say_under(head: str, text: str) -> None:
     """
     line = plain(text)
     if stdout().isatty():
-        line = f"\n{' ' * len(head)}".join(wrapped(line, columns() - len(head)))
+        indent = max(2, len(head))
+        line = f"\n{' ' * indent}".join(wrapped(line, columns() - indent))
     say(f"{head}{line}")
 
 

@@ -370,8 +370,8 @@ def main(words: list[str] | None = None) -> int:
         print(f"cannot be read: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     problems += found
-    for problem in problems:
-        print(problem)
+    for problem in problems:  # of a store that somebody has changed it may quote anything
+        print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem))
     signed = (
         "no keys given: signatures not looked at" if signatures is None else f"{signatures.count} signatures"
     )
