@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,16 @@ def test_the_warnings_name_what_went_wrong_and_nothing_else(measures: Measures) 
         ("stuck", "loops"),
     }
     assert all(warning.says and warning.look for warning in warnings(measures))
+
+
+def test_a_day_without_faults_has_no_warning_at_any_hour(tmp_path: Path) -> None:
+    """Calls that failed now and then, and were made again, are no fault of a tool."""
+    day = scripted(tmp_path, faults=False)
+    with Store.open(tmp_path / "runs.db") as store:
+        monitor = Monitor(store)
+        for hour in range(1, 25):
+            day.until(MIDNIGHT + hour * HOUR, store)
+            assert warnings(monitor.look(MIDNIGHT + hour * HOUR)) == ()
 
 
 def test_every_run_is_counted_once(measures: Measures) -> None:
