@@ -47,10 +47,11 @@ def left(expires: float, now: float) -> str:
 def untold(ways: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield, of each way in which people could not be told, since when not, why, and whether it is tried again."""
     for way in ways:
-        again = f"tried again at {when(way['again'])}" if way["again"] else "not tried again"
+        tries = f"{way['attempt']} {'try' if way['attempt'] == 1 else 'tries'}"
+        again = f"the next at {when(way['again'])}" if way["again"] else "and no more"
         yield (
-            f"nobody could be told by {plain(way['way'])} since {when(way['since'])} ({plain(way['error'])}; tried "
-            f"{way['attempt']} times, {again}); the request waits all the same"
+            f"nobody could be told by {way['way']} since {when(way['since'])} ({way['error']}; {tries}, {again}); "
+            "the request waits all the same"
         )
 
 
