@@ -194,6 +194,8 @@ class Snapshot(NamedTuple):
         salt: What the digests of inputs that approvals are bound to begin with, drawn by chance by the host: who
             knows a digest alone cannot try out inputs. Empty in runs of old, and in erased ones.
         erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
+        history: How many calls ended how, as far as the machine reads it: `failed.TOOL` and the like, without
+            those that are 0.
     """
 
     run: str
@@ -225,6 +227,7 @@ class Snapshot(NamedTuple):
     code: str = ""
     salt: str = ""
     erased: str = ""
+    history: Mapping[str, int] = _NOTHING
 
     @property
     def finished(self) -> bool:
@@ -271,6 +274,8 @@ class Snapshot(NamedTuple):
         }
         if self.denied:
             data["denied"] = dict(self.denied)
+        if self.history:
+            data["history"] = dict(self.history)
         if self.reviews:
             data["reviews"] = list(self.reviews)
         if self.rollback is not None:
