@@ -14,7 +14,7 @@ from statemachine.check import cel
 from statemachine.check.components import components, loops
 from statemachine.check.facts import read_of
 from statemachine.check.product import Product
-from statemachine.check.space import Arc
+from statemachine.check.space import Arc, can_be_stale
 from statemachine.machine.definition import REFUSED, STALE, UNDO, Definition
 from statemachine.machine.expressions import Guard
 
@@ -91,7 +91,7 @@ class Counts:
         if event in ("done", "partial"):
             return name == f"{'succeeded' if event == 'done' else 'failed'}.{tool}"
         failure = event.removeprefix("failed.")
-        if failure == "stale_data" and self.definition.perishable:
+        if failure == "stale_data" and can_be_stale(self.definition, move.arc.source):
             return False  # it may be raised instead of the call
         return failure != event and name in (f"failed.{tool}", f"failures.{failure}")
 

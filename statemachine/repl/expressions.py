@@ -15,8 +15,10 @@ from statemachine.machine.scopes import base_variables
 
 @lru_cache(maxsize=16)
 def scope_of(definition: Definition) -> Scope:
-    """Return the names that expressions over a run of a machine may use."""
-    return Scope(base_variables(definition.declaration, definition.types))
+    """Return the names that expressions over a run of a machine may use; what is not counted is none of them."""
+    names = base_variables(definition.declaration, definition.types)
+    counted = definition.counted
+    return Scope({n: v for n, v in names.items() if v.root != "history" or v.path[0] in counted})
 
 
 def compile_guard(definition: Definition, text: str) -> Guard:
