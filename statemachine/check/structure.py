@@ -38,7 +38,8 @@ ENDLESS = Rule(
     "SM203",
     "loop without a bound",
     "error",
-    "In each loop some state counts its attempts, and nothing inside the loop resets them.",
+    "In each loop some state counts its attempts, and nothing inside the loop resets them; or its guards let it go on "
+    "only until so many calls have ended so (history.failed.TOOL < 3), and each round makes one more.",
     "An agent that repeats its mistake pays for each round. A limit of steps stops the run, but says nothing of how "
     "often a round may be tried, and leads to no state that was thought about.",
 )

@@ -25,7 +25,7 @@ def ended(draft: Draft, tool: str, failure: Failure | None, not_done: Sequence[s
 
 def wrote(draft: Draft, tool: str, outcome: Outcome) -> None:
     """Count a write that happened, whatever its state makes of the answer."""
-    if outcome.failure is None:
+    if draft.definition.counted and outcome.failure is None:
         _add(draft, f"standing.{tool}")
 
 

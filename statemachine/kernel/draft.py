@@ -228,7 +228,7 @@ class Draft:
             self.amended,
             before.code,
             before.salt,
-            history=self.history,
+            self.history,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -193,9 +193,9 @@ class Snapshot(NamedTuple):
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
         salt: What the digests of inputs that approvals are bound to begin with, drawn by chance by the host: who
             knows a digest alone cannot try out inputs. Empty in runs of old, and in erased ones.
-        erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
         history: How many calls ended how, as far as the machine reads it: `failed.TOOL` and the like, without
             those that are 0.
+        erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
     """
 
     run: str
@@ -226,8 +226,8 @@ class Snapshot(NamedTuple):
     amended: bool = False
     code: str = ""
     salt: str = ""
-    erased: str = ""
     history: Mapping[str, int] = _NOTHING
+    erased: str = ""
 
     @property
     def finished(self) -> bool:

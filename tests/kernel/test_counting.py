@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -155,6 +155,47 @@ def test_a_call_in_doubt_is_counted_when_it_is_decided(
     if not run.finished:
         run.finish()
     assert (run.history, run.finished) == (counts, True)
+
+
+def test_a_read_that_refreshes_is_counted_as_itself() -> None:
+    """And the call that found stale data has failed so; a read that fails has failed as it did."""
+    states = """
+    read: {do: look, save: {answer: output}, on: {done: act, failed: fail}}
+    act: {do: mail, on: {done: end, failed: {to: fail, when: "ALL > 0"}}}
+    """
+    names = ("failed.mail", "failures.stale_data", "failures.permission", "succeeded.look", "failed.look")
+    tools = {"mail": {"retry": {"stale_data": {"max": 2, "refresh": "look"}}}}
+    run = Run(define(states.replace("ALL", " + ".join(f"history.{name}" for name in names)), tools=tools))
+    run.finish(GOOD)
+    run.fail("stale_data")
+    run.finish(GOOD)
+    assert run.history == {"succeeded.look": 2, "failed.mail": 1, "failures.stale_data": 1}
+    run.fail("stale_data")
+    run.fail("permission")
+    twice = {"succeeded.look": 2, "failed.mail": 2, "failures.stale_data": 2}
+    assert run.history == {**twice, "failed.look": 1, "failures.permission": 1}
+
+
+@pytest.mark.parametrize(
+    ("ends", "counts"),
+    [
+        (lambda run: run.finish(GOOD), {"succeeded.mail": 1, "standing.mail": 1}),
+        (lambda run: run.fail("permission"), {"failed.mail": 1}),
+        (lambda run: (run.fail("timeout"), run.resolve(False)), {"failed.mail": 1}),
+        (lambda run: (run.crash(), run.resolve(False)), {}),
+    ],
+)
+def test_a_call_whose_outcome_is_not_trusted_is_counted_all_the_same(
+    ends: Callable[[Run], object], counts: dict[str, int]
+) -> None:
+    """After an amendment during a write; one that a crash cut short and that did not happen never ended."""
+    guard = "history.succeeded.mail + history.failed.mail + history.standing.mail >= 0"
+    run = Run(
+        define(f"act: {{do: mail, on: {{done: end, amended: [{{to: act, when: '{guard}'}}, {{to: fail}}]}}}}")
+    )
+    run.amend(n=3)
+    ends(run)
+    assert (run.history, run.state) == (counts, "act")
 
 
 def test_a_write_that_is_rolled_back_stands_no_more() -> None:
