@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -61,6 +61,38 @@ class _Statement:
         self.parameters = get(*compiled.positiontup)
 
 
+class _Statements:
+    """The statements of one kind of database."""
+
+    # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
+    # costs more here than the database's work on it. Parameters by place cost less than by name.
+    def __init__(self, dialect: str) -> None:
+        kind = import_module(f"sqlalchemy.dialects.{dialect}").dialect
+        by_place: Dialect = kind(paramstyle="qmark" if dialect == "sqlite" else "format")
+        compiled = partial(_Statement, by_place)
+        this_run = runs.c.id == bindparam("run")
+        as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
+        this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
+        one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
+        self.select = str(one_run.compile(dialect=by_place))
+        self.update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
+        self.update = compiled(update(runs).where(this_run), *_CHANGED)
+        self.update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
+        self.release = compiled(given_back.values(owner=null(), lease_until=null()))
+        self.repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
+        self.insert_machines = compiled(insert_new(dialect, machines), get=attrgetter)
+        self.insert_runs = compiled(insert(runs))
+        self.insert_records = compiled(insert(records), get=attrgetter)
+        self.insert_blobs = compiled(insert_new(dialect, blobs))
+        self.mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
+        self.insert_checkpoints = compiled(insert(checkpoints))
+        self.consume = compiled(delete(inbox).where(this_message))
+
+
+_statements = cache(_Statements)
+
+
 class Writer:
     """One connection that stores steps; its user lets in one thread at a time."""
 
@@ -68,32 +100,8 @@ class Writer:
         self._engine = engine
         self._connection: PoolProxiedConnection | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
+        self._say = _statements(engine.dialect.name)
         self._left: dict[str, _Left] = {}
-
-        # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
-        # costs more here than the database's work on it. Parameters by place cost less than by name.
-        by_place: Dialect = type(engine.dialect)(  # type: ignore[call-arg]  # each dialect takes it
-            paramstyle="qmark" if self._begin else "format"
-        )
-        compiled = partial(_Statement, by_place)
-        this_run = runs.c.id == bindparam("run")
-        as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
-        this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
-        one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
-        self._select = str(one_run.compile(dialect=by_place))
-        self._update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
-        self._update = compiled(update(runs).where(this_run), *_CHANGED)
-        self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
-        given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
-        self._release = compiled(given_back.values(owner=null(), lease_until=null()))
-        self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
-        self._insert_machines = compiled(insert_new(engine.dialect.name, machines), get=attrgetter)
-        self._insert_runs = compiled(insert(runs))
-        self._insert_records = compiled(insert(records), get=attrgetter)
-        self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
-        self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
-        self._insert_checkpoints = compiled(insert(checkpoints))
-        self._consume = compiled(delete(inbox).where(this_message))
 
     def store(self, changes: Sequence[Change]) -> list[LeaseLost | InvalidInput | None]:
         """Store in one transaction every run that is new and every step that is still this process's to store.
@@ -158,22 +166,22 @@ class Writer:
             versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
             pinned = {machine.digest: machine for machine in versions}
             work: tuple[tuple[_Statement, list[Any]], ...] = (
-                (self._update_left, list(unread.values())),
-                (self._insert_machines, list(pinned.values())),
-                (self._insert_runs, [_run_row(one) for one in begun]),
-                (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
-                (self._update, [held[run] for run in touched if run not in reindexed]),
-                (self._update_all, [held[run] for run in touched if run in reindexed]),
-                (self._release, released),
-                (self._insert_records, [record for commit in stored for record in commit.records]),
-                (self._insert_blobs, blob_rows(large)),
-                (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
-                (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
+                (self._say.update_left, list(unread.values())),
+                (self._say.insert_machines, list(pinned.values())),
+                (self._say.insert_runs, [_run_row(one) for one in begun]),
+                (self._say.repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
+                (self._say.update, [held[run] for run in touched if run not in reindexed]),
+                (self._say.update_all, [held[run] for run in touched if run in reindexed]),
+                (self._say.release, released),
+                (self._say.insert_records, [record for commit in stored for record in commit.records]),
+                (self._say.insert_blobs, blob_rows(large)),
+                (self._say.insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
+                (self._say.consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
             )
             for statement, rows in work:
                 if rows:
                     cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
-                    if statement is self._update_left and cursor.rowcount != len(rows):
+                    if statement is self._say.update_left and cursor.rowcount != len(rows):
                         raise _Overtaken
         self._remember(stored)
         return verdicts
@@ -191,11 +199,11 @@ class Writer:
     def has_mail(self, run: str) -> bool:
         """Return whether anything lies in a run's inbox."""
         with self._transaction(writing=False) as cursor:
-            cursor.execute(self._mail, (run,))
+            cursor.execute(self._say.mail, (run,))
             return bool(cursor.fetchall())
 
     def _read(self, cursor: DBAPICursor, run: str) -> _Row | None:
-        cursor.execute(self._select, (run,))
+        cursor.execute(self._say.select, (run,))
         found = cursor.fetchone()
         return None if found is None else dict(zip(_HELD, found, strict=True))
 
