@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from statemachine.check import check
-from statemachine.check.bounds import prover_of
+from statemachine.check.bounds import bounds_of, prover_of
 from statemachine.check.counts import Counts
+from statemachine.check.export import exported
 from statemachine.machine.definition import Definition
 from tests.check.explorer import explore_kernel
-from tests.kernel.driving import declare
+from tests.kernel.driving import declare, define
 
 TOOLS = ("look", "put", "mail")
 COUNTS = (
@@ -92,6 +93,20 @@ def test_a_loop_that_is_proved_to_end_ends_in_every_run_of_the_kernel() -> None:
     """Of random machines, enough of which are proved."""
     proved, ending = agreed(range(40))
     assert 0 < proved <= ending, (proved, ending)
+
+
+def test_an_exported_machine_says_that_counts_are_left_out() -> None:
+    """Model checkers see the loop without what ends it, and a bound is not claimed of it, nor that there is none."""
+    states = (
+        "act: {do: look, on: {done: end, failed: [{to: act, when: history.failed.look < 3}, {to: fail}]}}"
+    )
+    definition = define(states)
+    steps = bounds_of(definition).of("steps")
+    assert (steps.counters, steps.exact, steps.binds) == (None, False, "limits.steps")
+    assert "`history.failed.look` lets the loop act → act begin anew" in steps.why
+    for language in ("prism", "tla", "promela"):
+        model = next(iter(exported(definition, language).values()))
+        assert "What ends by history.failed.look alone does not end here." in model
 
 
 @pytest.mark.long

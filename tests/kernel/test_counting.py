@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from statemachine.errors import InvalidMachine
+from statemachine.journal.reasons import no_place
 from statemachine.journal.replay import replay
 from statemachine.kernel import RESOLVE, Event, Ledger, Snapshot, Step
 from statemachine.kernel.byhand import fork
@@ -244,6 +245,8 @@ def test_a_newer_version_keeps_the_counts_that_it_reads_and_says_which_it_does_n
         "history.failures.permission, 1 so far, is not counted any more",
         "history.succeeded.post counts from here on",
     )
+    told = "`history.succeeded.post` was not counted before the run was forked off"
+    assert no_place(run.definition, new, run.last.snapshot) == ("guard", told)
     assert moved(run, new).history == {"failed.post": 1}
 
 
