@@ -67,6 +67,6 @@ def _pointing(definition: Definition, text: str, error: InvalidExpression) -> In
         base_variables(definition.declaration, definition.types).keys()
         - scope_of(definition).variables.keys()
     )
-    if uncounted := next((name for name, *_ in names_in(text) if name in known), ""):
+    if uncounted := next((name for names in names_in(text) for name in names[:1] if name in known), ""):
         message = f"`{uncounted}` is not counted: nothing in the machine reads it"
     return InvalidExpression(Finding("SM114", message, place).render(), error.column)

@@ -177,6 +177,19 @@ def test_a_read_that_refreshes_is_counted_as_itself() -> None:
     assert run.history == {**twice, "failed.look": 1, "failures.permission": 1}
 
 
+def test_a_call_whose_answer_can_no_longer_be_judged_has_succeeded() -> None:
+    """It was made; only whether it is enough cannot be told, because what that asks for is too old."""
+    states = """
+    read: {do: look, save: {answer: output}, on: {done: act}}
+    act: {do: mail, sufficient: answer.ok, on: {done: end, stale: [{to: fail, when: "history.succeeded.mail == 1"}, {to: act}]}}
+    """
+    run = Run(define(states))
+    run.finish(GOOD)
+    run.now += 100
+    run.finish(GOOD)
+    assert (run.state, run.history) == ("fail", {"succeeded.mail": 1})
+
+
 @pytest.mark.parametrize(
     ("ends", "counts"),
     [
