@@ -219,6 +219,8 @@ class Snapshot(NamedTuple):
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
         salt: What the digests of inputs that approvals are bound to begin with, drawn by chance by the host: who
             knows a digest alone cannot try out inputs. Empty in runs of old, and in erased ones.
+        history: How many calls ended how, as far as the machine reads it: `failed.TOOL` and the like, without
+            those that are 0.
         erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
     """
 
@@ -250,6 +252,7 @@ class Snapshot(NamedTuple):
     amended: bool = False
     code: str = ""
     salt: str = ""
+    history: Mapping[str, int] = _NOTHING
     erased: str = ""
 
     @property
@@ -298,6 +301,8 @@ class Snapshot(NamedTuple):
         }
         if self.denied:
             data["denied"] = dict(self.denied)
+        if self.history:
+            data["history"] = dict(self.history)
         if self.reviews:
             data["reviews"] = list(self.reviews)
         if self.rollback is not None:
