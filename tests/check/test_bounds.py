@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from statemachine.check import Finding
 from statemachine.check import check as check_all
 from statemachine.check.bounds import Bounds, Prover, bounds_of, prover_of
 from statemachine.check.export import Language, exported
@@ -36,6 +36,7 @@ from statemachine.kernel.due import may_leave
 from statemachine.machine.definition import Definition
 from statemachine.machine.load import load
 from statemachine.machine.outcome import Failure, Outcome
+from tests.benchmarks.check.__main__ import calls, chain
 from tests.check.random_machines import random_machine
 from tests.kernel.driving import GOOD, define
 from tests.kernel.strategies import Moves, runs
@@ -153,55 +154,32 @@ def test_a_roll_back_is_bounded_by_the_writes_that_there_were() -> None:
     assert bounds.of("calls").most == 8
 
 
-def chain(states: int, attempts: int, counters: int) -> str:
-    """Return a chain of calls with so many states in all, every tenth of which may lead back to a counter, and each
-    counter to the start of its part."""
-    names = [f"s{n}" for n in range(states - counters - 2)]
-    lines = []
-    for at, name in enumerate(names):
-        failed = f"r{at * counters // len(names)}" if at % 10 == 9 else "fail"
-        after = names[at + 1] if at + 1 < len(names) else "end"
-        lines.append(f"  {name}: {{do: look, on: {{done: {after}, failed: {failed}}}}}")
-    for n in range(counters):
-        first = names[n * len(names) // counters]
-        lines.append(f"  r{n}: {{attempts: {attempts}, exhausted: fail, always: {first}}}")
-    return "\n".join([CHAIN, *lines, "  end: {final: succeeded}", "  fail: {final: failed}", ""])
-
-
-CHAIN = """machine: chain
-version: "1"
-limits: {steps: 1000000}
-tools: {look: {shell: "true", effect: read, timeout: 1s}}
-initial: s0
-states:"""
-
-
 @pytest.mark.parametrize(("attempts", "method"), [(2, "every state"), (400, "structure")])
-def test_a_thousand_states_are_judged_within_two_seconds(attempts: int, method: str, tmp_path: Path) -> None:
+def test_a_thousand_states_are_judged_in_so_much_work(attempts: int, method: str, tmp_path: Path) -> None:
     """A chain with loops and three counters, read from its file; where states times counts are 10^10, its structure
-    is judged."""
+    is judged. Calls do not drift: twelve millions are about two seconds of a processor."""
     file = tmp_path / "chain.yaml"
     file.write_text(chain(1000, attempts, 3))
-    begun = time.process_time()
-    definition = load(file)
-    findings, bounds = check_all(definition), prover_of(definition).bounds
-    took = time.process_time() - begun
+
+    def judge() -> tuple[Definition, list[Finding], Bounds]:
+        definition = load(file)
+        return definition, check_all(definition), prover_of(definition).bounds
+
+    (definition, findings, bounds), made = calls(judge)
     assert len(definition.declaration.states) == 1000
     assert findings == []
     assert bounds.method.startswith(method)
     assert (bounds.of("steps").counters or 0) >= attempts * 995 * 0.9
-    assert took < 2, f"{took:.1f} s"
+    assert made < 12_000_000
 
 
-def test_seven_states_are_checked_within_a_third_of_a_second() -> None:
-    """Beyond the start of the program, which has read its modules by then."""
-    machines = Path(__file__).parents[2] / "machines"
-    check_all(load(machines / "backup" / "backup.yaml"))
-    begun = time.process_time()
-    definition = load(machines / "agent" / "agent.yaml")
-    assert check_all(definition) == []
+def test_seven_states_are_checked_in_so_much_work() -> None:
+    """Beyond the start of the program: a hundredth of what a thousand states take."""
+    definition = load(Path(__file__).parents[2] / "machines" / "agent" / "agent.yaml")
+    findings, made = calls(lambda: check_all(definition))
+    assert findings == []
     assert len(definition.declaration.states) == 7
-    assert time.process_time() - begun < 0.3
+    assert made < 200_000
 
 
 def test_a_request_that_may_be_taken_back_behind_too_many_counts_is_unknown() -> None:
@@ -215,18 +193,17 @@ def test_a_request_that_may_be_taken_back_behind_too_many_counts_is_unknown() ->
     assert [(f.verdict, f.witness, f.severity) for f in found] == [("UNKNOWN", (), "warning")]
 
 
-def test_what_neither_structure_nor_search_can_decide_is_unknown_in_time() -> None:
-    """Counters that reset each other, and 10^9 counts of them: UNKNOWN with the reason, soon."""
+def test_what_neither_structure_nor_search_can_decide_is_unknown_soon() -> None:
+    """Counters that reset each other, and 10^9 counts of them: UNKNOWN with the reason, and without a long search."""
     states = "\n".join(
         f"c{n}: {{attempts: 1000, exhausted: end, do: look, "
         f"on: {{done: c{n}, failed: {{to: c{(n + 1) % 3}, resets: [c{(n + 2) % 3}]}}}}}}"
         for n in range(3)
     )
     definition = define(states, limits={"steps": 9000})
-    begun = time.process_time()
-    bound = prover_of(definition).bounds.of("steps")
+    bound, tried = calls(lambda: prover_of(definition).bounds.of("steps"))
     found = {finding.code: finding.verdict for finding in check(definition)}
-    assert time.process_time() - begun < 2
+    assert tried < 1_500_000
     assert bound.counters is None
     assert "more than" in bound.why
     assert (bound.most, bound.binds) == (9001, "limits.steps")
