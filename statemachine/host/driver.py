@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -181,7 +180,7 @@ class Driver:
         made, now = step(self.definition, self.snapshot, event, self.now()), self.now()
         if made.call is None or self.stop_of(made.call) is None:
             return made
-        held = step(self.definition, self.snapshot, replace(event, hold=True), now)
+        held = step(self.definition, self.snapshot, event._replace(hold=True), now)
         # An outcome is never left lying: of a call that has just ended another one may be made (a refresh).
         return made if held.call is not None and event.name == FINISH else None if held.call else held
 

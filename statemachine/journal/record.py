@@ -7,9 +7,9 @@ import math
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
+from typing import NamedTuple
 
 import rfc8785
 
@@ -29,8 +29,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _SALT = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One thing that happened to a run.
 
     Attributes:

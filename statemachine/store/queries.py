@@ -144,7 +144,7 @@ class Queries:
         self, run: str, after: int = 0, until: int | None = None, kind: str | None = None
     ) -> Iterator[Record]:
         """Yield a run's records in order, a page at a time; after ``after``, to ``until``, of one ``kind``."""
-        columns = [records.c[name] for name in Record.__slots__]
+        columns = [records.c[name] for name in Record._fields]
         while True:
             query = select(*columns).where(records.c.run == run, records.c.seq > after)
             if until is not None:

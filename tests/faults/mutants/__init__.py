@@ -117,7 +117,7 @@ def _same_epoch(leased: Any) -> Any:
 
 def _new_key(send: Any) -> Any:
     def sent(draft: Any, call: PendingCall) -> None:
-        send(draft, call if call.attempt == 1 else replace(call, key=f"{call.key}{call.attempt}"))
+        send(draft, call if call.attempt == 1 else call._replace(key=f"{call.key}{call.attempt}"))
 
     return sent
 
