@@ -41,7 +41,7 @@ def insert_new(dialect: str, table: Table) -> Any:
     return import_module(f"sqlalchemy.dialects.{dialect}").insert(table).on_conflict_do_nothing()
 
 
-def blob_rows(large: dict[str, bytes]) -> list[_Row]:
+def blob_rows(large: Mapping[str, bytes]) -> list[_Row]:
     """Return blobs as rows of their table."""
     return [{"digest": digest, "data": data} for digest, data in large.items()]
 
@@ -67,6 +67,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: PoolProxiedConnection | None = None
+        self._cursor: DBAPICursor | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
         self._left: dict[str, _Left] = {}
 
@@ -94,6 +95,19 @@ class Writer:
         self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
         self._insert_checkpoints = compiled(insert(checkpoints))
         self._consume = compiled(delete(inbox).where(this_message))
+        self._in_order = (
+            self._update_left,
+            self._insert_machines,
+            self._insert_runs,
+            self._repin,
+            self._update,
+            self._update_all,
+            self._release,
+            self._insert_records,
+            self._insert_blobs,
+            self._insert_checkpoints,
+            self._consume,
+        )
 
     def store(self, changes: Sequence[Change]) -> list[LeaseLost | InvalidInput | None]:
         """Store in one transaction every run that is new and every step that is still this process's to store.
@@ -116,7 +130,7 @@ class Writer:
             accepted: list[Commit] = []
             begun: list[NewRun] = []
             unread: dict[str, _Row] = {}
-            reindexed: set[str] = set()
+            touched: dict[str, bool] = {}  # each run that was read, and whether an index of its row changes
             released: list[_Row] = []
             for one in changes:
                 if isinstance(one, Release):
@@ -149,28 +163,31 @@ class Writer:
                     continue
                 accepted.append(commit)
                 held[run] = after = _after(before, commit)
-                if any(before[name] != after[name] for name in _SELDOM):
-                    reindexed.add(run)
-            touched = dict.fromkeys(commit.run for commit in accepted if commit.run not in unread)
+                moved = any(before[name] != after[name] for name in _SELDOM)
+                touched[run] = touched.get(run, False) or moved
             stored = [one.first for one in begun] + accepted
-            large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
-            moved = [(commit.run, commit.machine) for commit in accepted if commit.machine is not None]
-            versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
-            pinned = {machine.digest: machine for machine in versions}
-            work: tuple[tuple[_Statement, list[Any]], ...] = (
-                (self._update_left, list(unread.values())),
-                (self._insert_machines, list(pinned.values())),
-                (self._insert_runs, [_run_row(one) for one in begun]),
-                (self._repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
-                (self._update, [held[run] for run in touched if run not in reindexed]),
-                (self._update_all, [held[run] for run in touched if run in reindexed]),
-                (self._release, released),
-                (self._insert_records, [record for commit in stored for record in commit.records]),
-                (self._insert_blobs, blob_rows(large)),
-                (self._insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
-                (self._consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
-            )
-            for statement, rows in work:
+            pinned = {one.machine.digest: one.machine for one in begun}
+            work: dict[_Statement, list[Any]] = {statement: [] for statement in self._in_order}
+            work[self._update_left] += unread.values()
+            work[self._insert_runs] += map(_run_row, begun)
+            work[self._release] += released
+            for run, reindexed in touched.items():
+                work[self._update_all if reindexed else self._update].append(held[run])
+            for commit in stored:
+                work[self._insert_records] += commit.records
+                if commit.machine is not None:
+                    pinned[commit.machine.digest] = commit.machine
+                    work[self._repin].append({"run": commit.run, "version": commit.machine.digest})
+                if commit.blobs:
+                    work[self._insert_blobs] += blob_rows(commit.blobs)
+                if _passes_checkpoint(commit):
+                    last = commit.records[-1].seq
+                    kept = {"run": commit.run, "seq": last, "snapshot": commit.snapshot}
+                    work[self._insert_checkpoints].append(kept)
+                for id in commit.consumed:
+                    work[self._consume].append({"message": id, "run": commit.run})
+            work[self._insert_machines] += pinned.values()
+            for statement, rows in work.items():
                 if rows:
                     cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
                     if statement is self._update_left and cursor.rowcount != len(rows):
@@ -205,7 +222,7 @@ class Writer:
         connection = self._connection = self._connection or self._engine.raw_connection()
         done = False
         try:
-            cursor = connection.cursor()
+            cursor = self._cursor = self._cursor or connection.cursor()
             if self._begin and writing:
                 cursor.execute(self._begin)
             yield cursor
@@ -213,7 +230,7 @@ class Writer:
             done = True
         finally:
             if not done:
-                self._connection = None
+                self._connection = self._cursor = None
                 try:
                     connection.rollback()
                 finally:
@@ -223,7 +240,7 @@ class Writer:
         """Give the connection back."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._cursor = None
 
 
 def _refusal(commit: Commit, held: _Row | None) -> LeaseLost | None:
@@ -267,12 +284,10 @@ def _unread(commit: Commit) -> _Row:
     }
 
 
-def _checkpoint(commit: Commit) -> _Row | None:
-    """Return the snapshot to keep of a step that passes a multiple of so many records."""
+def _passes_checkpoint(commit: Commit) -> bool:
+    """Return whether a step passes a multiple of so many records, and its snapshot is to be kept."""
     seq = commit.expected_seq + len(commit.records)
-    if seq // CHECKPOINT == commit.expected_seq // CHECKPOINT:
-        return None
-    return {"run": commit.run, "seq": seq, "snapshot": commit.snapshot}
+    return seq // CHECKPOINT != commit.expected_seq // CHECKPOINT
 
 
 def _begun(new: NewRun) -> _Row:
