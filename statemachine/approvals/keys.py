@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter, ValidationError
+
 from statemachine.errors import InvalidKey, MissingExtra
+from statemachine.machine.names import Name
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,9 +32,13 @@ def make_key(name: str, folder: Path | None = None) -> tuple[Path, str]:
     """Make a person's pair of keys; return the private key's file, readable by its owner only, and the public key.
 
     Raises:
-        InvalidKey: There is a key of that name, or it cannot be written.
+        InvalidKey: No policy could have that name, there is a key of it, or it cannot be written.
         MissingExtra: The package ``cryptography`` is missing.
     """
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise InvalidKey(f"`{name}` cannot name a person: {error.errors()[0]['ctx']['error']}") from None
     private = _library()[0].generate()
     folder = folder or default_folder()
     path = folder / f"{name}.key"

@@ -43,16 +43,11 @@ _MEANINGS = {
 }
 
 
-def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engine, str]:
-    """Return an engine for a path or an SQLAlchemy URL, and the database's name for messages.
-
-    Args:
-        where: A SQLite file's path, or a URL.
-        create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
-        busy_timeout: Seconds to wait for another program's lock.
+def locate(where: str | Path) -> tuple[URL, str]:
+    """Return where a database is as a URL, and its file's name, which may be there or not.
 
     Raises:
-        StoreUnusable: It is no file that could be read and written, or no URL of a known kind.
+        StoreUnusable: It is no URL of a known kind, or names no file.
     """
     try:
         is_url = isinstance(where, str) and "://" in where
@@ -64,6 +59,23 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
     name = url.database or ""
     if name in ("", ":memory:"):
         raise StoreUnusable("a database in memory keeps no runs; name a file")
+    if Path(name).is_dir():
+        raise StoreUnusable(f"{name} is a folder; name a file in it, such as {Path(name) / 'runs.db'}")
+    return url, name
+
+
+def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engine, str]:
+    """Return an engine for a path or an SQLAlchemy URL, and the database's name for messages.
+
+    Args:
+        where: A SQLite file's path, or a URL.
+        create: Whether a SQLite file that is not there (with its folder), or is empty, may be filled.
+        busy_timeout: Seconds to wait for another program's lock.
+
+    Raises:
+        StoreUnusable: It is no file that could be read and written, or no URL of a known kind.
+    """
+    url, name = locate(where)
     # Read before the database is looked at: whoever makes one writes its anchor afterwards.
     anchor = read_anchor(Path(name))
     _check_file(Path(name), create, anchor)
@@ -73,8 +85,6 @@ def connect(where: str | Path, create: bool, busy_timeout: float) -> tuple[Engin
 
 
 def _check_file(path: Path, create: bool, anchor: Anchor | None) -> None:
-    if path.is_dir():
-        raise StoreUnusable(f"{path} is a folder; name a file in it, such as {path / 'runs.db'}")
     if not path.exists():
         refuse_lost(path, anchor, "is gone")
         if not create:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, make_url, select
+from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.pool import StaticPool
 
 from statemachine.errors import StoreUnusable
 from statemachine.store.anchor import read_anchor, refuse_other
-from statemachine.store.database import reported
+from statemachine.store.database import locate, reported
 from statemachine.store.migrate import stored_version
 from statemachine.store.rows import StoredMachine
 from statemachine.store.schema import VERSIONS, blobs, checkpoints, machines, records, runs
@@ -45,8 +45,7 @@ class ReadOnlyStore(Store):
         Raises:
             StoreUnusable: It is not there, cannot be read, or its tables are not those of this code.
         """
-        url = isinstance(where, str) and "://" in where
-        path = Path((make_url(str(where)).database or "") if url else where)
+        path = Path(locate(where)[1])
         if not path.is_file():
             raise StoreUnusable(f"there is no database {path}; name another one")
         unused = not _has_log(path)

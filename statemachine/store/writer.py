@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -61,6 +61,41 @@ class _Statement:
         self.parameters = get(*compiled.positiontup)
 
 
+class _Statements:
+    """The statements of one kind of database."""
+
+    # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
+    # costs more here than the database's work on it. Parameters by place cost less than by name.
+    def __init__(self, dialect: str) -> None:
+        kind = import_module(f"sqlalchemy.dialects.{dialect}").dialect
+        by_place: Dialect = kind(paramstyle="qmark" if dialect == "sqlite" else "format")
+        compiled = partial(_Statement, by_place)
+        this_run = runs.c.id == bindparam("run")
+        as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
+        this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
+        one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
+        self.select = str(one_run.compile(dialect=by_place))
+        self.mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
+
+        # In the order in which a transaction has them done: a row before those that point to it.
+        self.update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
+        self.insert_machines = compiled(insert_new(dialect, machines), get=attrgetter)
+        self.insert_runs = compiled(insert(runs))
+        self.repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
+        self.update = compiled(update(runs).where(this_run), *_CHANGED)
+        self.update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
+        given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
+        self.release = compiled(given_back.values(owner=null(), lease_until=null()))
+        self.insert_records = compiled(insert(records), get=attrgetter)
+        self.insert_blobs = compiled(insert_new(dialect, blobs))
+        self.insert_checkpoints = compiled(insert(checkpoints))
+        self.consume = compiled(delete(inbox).where(this_message))
+        self.in_order = tuple(made for made in vars(self).values() if isinstance(made, _Statement))
+
+
+_statements = cache(_Statements)
+
+
 class Writer:
     """One connection that stores steps; its user lets in one thread at a time."""
 
@@ -69,45 +104,8 @@ class Writer:
         self._connection: PoolProxiedConnection | None = None
         self._cursor: DBAPICursor | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
+        self._say = _statements(engine.dialect.name)
         self._left: dict[str, _Left] = {}
-
-        # Compiled once and handed to the driver: SQLAlchemy's way through a statement, good for all else,
-        # costs more here than the database's work on it. Parameters by place cost less than by name.
-        by_place: Dialect = type(engine.dialect)(  # type: ignore[call-arg]  # each dialect takes it
-            paramstyle="qmark" if self._begin else "format"
-        )
-        compiled = partial(_Statement, by_place)
-        this_run = runs.c.id == bindparam("run")
-        as_left = (runs.c[name] == bindparam(f"left_{name}") for name in ("epoch", "seq", "head"))
-        this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
-        one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
-        self._select = str(one_run.compile(dialect=by_place))
-        self._update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
-        self._update = compiled(update(runs).where(this_run), *_CHANGED)
-        self._update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
-        given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
-        self._release = compiled(given_back.values(owner=null(), lease_until=null()))
-        self._repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
-        self._insert_machines = compiled(insert_new(engine.dialect.name, machines), get=attrgetter)
-        self._insert_runs = compiled(insert(runs))
-        self._insert_records = compiled(insert(records), get=attrgetter)
-        self._insert_blobs = compiled(insert_new(engine.dialect.name, blobs))
-        self._mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
-        self._insert_checkpoints = compiled(insert(checkpoints))
-        self._consume = compiled(delete(inbox).where(this_message))
-        self._in_order = (
-            self._update_left,
-            self._insert_machines,
-            self._insert_runs,
-            self._repin,
-            self._update,
-            self._update_all,
-            self._release,
-            self._insert_records,
-            self._insert_blobs,
-            self._insert_checkpoints,
-            self._consume,
-        )
 
     def store(self, changes: Sequence[Change]) -> list[LeaseLost | InvalidInput | None]:
         """Store in one transaction every run that is new and every step that is still this process's to store.
@@ -167,30 +165,30 @@ class Writer:
                 touched[run] = touched.get(run, False) or moved
             stored = [one.first for one in begun] + accepted
             pinned = {one.machine.digest: one.machine for one in begun}
-            work: dict[_Statement, list[Any]] = {statement: [] for statement in self._in_order}
-            work[self._update_left] += unread.values()
-            work[self._insert_runs] += map(_run_row, begun)
-            work[self._release] += released
+            work: dict[_Statement, list[Any]] = {statement: [] for statement in self._say.in_order}
+            work[self._say.update_left] += unread.values()
+            work[self._say.insert_runs] += map(_run_row, begun)
+            work[self._say.release] += released
             for run, reindexed in touched.items():
-                work[self._update_all if reindexed else self._update].append(held[run])
+                work[self._say.update_all if reindexed else self._say.update].append(held[run])
             for commit in stored:
-                work[self._insert_records] += commit.records
+                work[self._say.insert_records] += commit.records
                 if commit.machine is not None:
                     pinned[commit.machine.digest] = commit.machine
-                    work[self._repin].append({"run": commit.run, "version": commit.machine.digest})
+                    work[self._say.repin].append({"run": commit.run, "version": commit.machine.digest})
                 if commit.blobs:
-                    work[self._insert_blobs] += blob_rows(commit.blobs)
+                    work[self._say.insert_blobs] += blob_rows(commit.blobs)
                 if _passes_checkpoint(commit):
                     last = commit.records[-1].seq
                     kept = {"run": commit.run, "seq": last, "snapshot": commit.snapshot}
-                    work[self._insert_checkpoints].append(kept)
+                    work[self._say.insert_checkpoints].append(kept)
                 for id in commit.consumed:
-                    work[self._consume].append({"message": id, "run": commit.run})
-            work[self._insert_machines] += pinned.values()
+                    work[self._say.consume].append({"message": id, "run": commit.run})
+            work[self._say.insert_machines] += pinned.values()
             for statement, rows in work.items():
                 if rows:
                     cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
-                    if statement is self._update_left and cursor.rowcount != len(rows):
+                    if statement is self._say.update_left and cursor.rowcount != len(rows):
                         raise _Overtaken
         self._remember(stored)
         return verdicts
@@ -208,11 +206,11 @@ class Writer:
     def has_mail(self, run: str) -> bool:
         """Return whether anything lies in a run's inbox."""
         with self._transaction(writing=False) as cursor:
-            cursor.execute(self._mail, (run,))
+            cursor.execute(self._say.mail, (run,))
             return bool(cursor.fetchall())
 
     def _read(self, cursor: DBAPICursor, run: str) -> _Row | None:
-        cursor.execute(self._select, (run,))
+        cursor.execute(self._say.select, (run,))
         found = cursor.fetchone()
         return None if found is None else dict(zip(_HELD, found, strict=True))
 

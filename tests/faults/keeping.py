@@ -83,7 +83,7 @@ def _anchors(world: World) -> Path:
 
 def kept(folder: Path, *, long: bool = False, seed: int = 0, most: int = 20, mutant: str = "") -> Tally:
     """Kill a process at each point at which it keeps a run; let another finish, and look at what is left."""
-    from tests.faults.process import Order, ended, new_world, spawn, wrong
+    from tests.faults.process import At, Order, ended, new_world, spawn, wrong
 
     tally = Tally("keeping")
 
@@ -96,18 +96,19 @@ def kept(folder: Path, *, long: bool = False, seed: int = 0, most: int = 20, mut
     order = Order(fresh(folder / "count").folder, do="keep", mutant=mutant)
     ended(spawn(order))
     names = (order.folder / "points.txt").read_text().splitlines()
-    points = list(range(1, len(names) + 1))
+    # By name: how many commits there are before the keeping begins depends on how they fall together.
+    points = [(name, names[:n].count(name)) for n, name in enumerate(names, 1)]
     if not long:  # all that is about keeping, and some of the rest
-        late = [n for n in points if names[n - 1].endswith(("checkpoint", "erased", "scrubbed"))]
-        rest = sorted(set(points) - set(late))
+        late = [point for point in points if point[0].endswith(("checkpoint", "erased", "scrubbed"))]
+        rest = [point for point in points if point not in late]
         points = late + random.Random(seed).sample(rest, max(0, min(len(rest), most - len(late))))
 
-    def strike(place: Path, point: int) -> None:
+    def strike(place: Path, point: At) -> None:
         world = fresh(place)
-        codes = [ended(spawn(Order(place, do="keep", point=point, mutant=mutant)))]
+        codes = [ended(spawn(Order(place, do="keep", at=point, mutant=mutant)))]
         codes.append(ended(spawn(Order(place, do="keep", mutant=mutant))))
         found = [*wrong(world, codes[0], 0, -signal.SIGKILL), *wrong(world, codes[1], 0), *_left(world)]
-        tally.note(f"kill at point {point} ({names[point - 1]})", names[point - 1], codes[0] < 0, found)
+        tally.note(f"kill {point[0]}, number {point[1]}", point[0], codes[0] < 0, found)
         shutil.rmtree(place)
 
     side_by_side(folder, points, strike)

@@ -339,6 +339,14 @@ def test_a_private_key_is_its_owners_alone(tmp_path: Path) -> None:
         load_key(tmp_path / "nobody.key")
 
 
+@pytest.mark.parametrize("name", ["", "Ann", "ann/key", "ann smith", "../ann"])
+def test_a_key_has_a_name_that_a_policy_can_have(tmp_path: Path, name: str) -> None:
+    """Another would make the policy one that nobody can read, or lie somewhere else."""
+    with pytest.raises(InvalidKey, match="cannot name a person: a name is lower case letters"):
+        make_key(name, tmp_path / "keys")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_person_is_put_into_a_policy_that_stays_as_it_is(tmp_path: Path) -> None:
     """Its comments too; somebody of that name stays who they are."""
     policy = tmp_path / "new" / "policy.yaml"

@@ -22,7 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 import statemachine.store
 from statemachine.errors import StoreUnusable
-from statemachine.store import Store
+from statemachine.store import ReadOnlyStore, Store
 from statemachine.store.schema import VERSION_TABLE, VERSIONS, metadata
 from statemachine.store.writer import Writer
 
@@ -99,6 +99,21 @@ def test_what_names_no_database_is_refused(where: str, says: str) -> None:
     """Neither memory, nor another kind of server, nor a path that cannot be."""
     with pytest.raises(StoreUnusable, match=says):
         Store.open(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("sqlite://", "a database in memory keeps no runs"),
+        ("mysql://host/runs", "mysql is not supported"),
+        ("/dev", "/dev is a folder"),
+        ("/dev/null/runs.db", "there is no database /dev/null/runs.db"),
+    ],
+)
+def test_what_names_no_database_is_refused_to_an_auditor_in_the_same_words(where: str, says: str) -> None:
+    """Reading alone is no reason to say less."""
+    with pytest.raises(StoreUnusable, match=says):
+        ReadOnlyStore.open(where)
 
 
 def test_a_url_and_a_path_open_the_same(database: Path, new_run) -> None:
