@@ -177,10 +177,10 @@ class Driver:
 
         What else it leads to happens: a run that is stopped is held where it would make its next call.
         """
-        made, now = step(self.definition, self.snapshot, event, self.now()), self.now()
+        made = step(self.definition, self.snapshot, event, self.now())
         if made.call is None or self.stop_of(made.call) is None:
             return made
-        held = step(self.definition, self.snapshot, event._replace(hold=True), now)
+        held = step(self.definition, self.snapshot, event._replace(hold=True), self.now())
         # An outcome is never left lying: of a call that has just ended another one may be made (a refresh).
         return made if held.call is not None and event.name == FINISH else None if held.call else held
 

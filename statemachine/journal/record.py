@@ -126,7 +126,8 @@ def seal(
     name, when = _quoted(run), _number(at)
     for place, (kind, value) in enumerate(entries):
         body, large = encode(value)
-        blobs.update(large)
+        if large:
+            blobs |= large
         seq += 1
         salt = chance[place * _SALT : (place + 1) * _SALT]
         told = _canonical(name, seq, when, kind, digest_of_body(body, salt), head)
