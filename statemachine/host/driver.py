@@ -38,7 +38,7 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
 from statemachine.store import Change, Stop, Store
-from statemachine.tools import Invocation, invoke
+from statemachine.tools import Deadline, Invocation, invoke
 
 _POLL = 0.2
 """Seconds between two looks into the inbox."""
@@ -133,6 +133,7 @@ class Driver:
         self.call: Invocation | None = None
         self._looked = float("-inf")
         self._sleep = Sleep()
+        self._deadline = Deadline()
         self._folder = services.folder_of(snapshot.run)
         self._ledger: Ledger | None = None
 
@@ -158,6 +159,7 @@ class Driver:
         finally:
             self._sleep.close()
             await self.drop_call()
+            self._deadline.close()
         return self.snapshot
 
     def step(self, event: Event) -> Step | None:
@@ -309,7 +311,7 @@ class Driver:
     def begin(self, call: PendingCall) -> None:
         """Make a call whose intent is committed."""
         tool = self.definition.declaration.tools[call.tool]
-        self.call = Invocation(tool, partial(self._make, call), self._sleep.rouse)
+        self.call = Invocation(tool, partial(self._make, call), self._sleep.rouse, self._deadline)
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
@@ -344,7 +346,10 @@ class Driver:
         about = self._call(call, probe)
         contract = self.definition.declaration.tools[probe]
         self.call = Invocation(
-            contract, partial(invoke, self.definition, probe, given, about), self._sleep.rouse
+            contract,
+            partial(invoke, self.definition, probe, given, about),
+            self._sleep.rouse,
+            self._deadline,
         )
         while not self.call.done():
             self._sleep.watch()
