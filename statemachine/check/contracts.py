@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from statemachine.check.moves import Move, choices
 from statemachine.check.paths import TooMany, shortest, visit
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
 from statemachine.machine.definition import Definition
 from statemachine.machine.report import Keys
+from statemachine.machine.types import adapter
 
 UNROUTED = Rule(
     "SM401",
@@ -60,7 +63,15 @@ IDLE_EVENT = Rule(
     "Every event that is declared is taken by a transition of some state, or of the machine.",
     "Whoever sends it is refused in every state.",
 )
-RULES = (UNROUTED, ENDLESS, UNTAKEN, REPEATED, SKIPPED, IDLE_TOOL, IDLE_EVENT)
+UNTOLD = Rule(
+    "SM408",
+    "output that a probe cannot give",
+    "warning",
+    "A state whose call may have to be asked for by a `probe` saves nothing from it, or into fields that may be null.",
+    "The probe says only that the call happened. Its output is lost, the field cannot be filled, and a call that did "
+    "what it should has failed with `failed.contract`.",
+)
+RULES = (UNROUTED, ENDLESS, UNTAKEN, REPEATED, SKIPPED, IDLE_TOOL, IDLE_EVENT, UNTOLD)
 
 
 def check(definition: Definition) -> Iterator[Finding]:
@@ -70,6 +81,7 @@ def check(definition: Definition) -> Iterator[Finding]:
     yield from _repeated(definition)
     yield from _skipped(definition)
     yield from _idle(definition)
+    yield from _untold(definition)
 
 
 def _unrouted(definition: Definition) -> Iterator[Finding]:
@@ -200,3 +212,33 @@ def _idle(definition: Definition) -> Iterator[Finding]:
             message = f"no state takes the event `{event}`"
             advice = f"add a transition on `{event}`, or remove the event"
             yield IDLE_EVENT.at(definition, ("events", event), message, "PROVED", key=True, advice=advice)
+
+
+def _untold(definition: Definition) -> Iterator[Finding]:
+    for name, state in definition.declaration.states.items():
+        if state.do is None:
+            continue
+        tool = definition.declaration.tools[state.do]
+        if tool.repeatable or tool.probe is None:
+            continue
+        needing = [field for field, *_ in definition.actions[name].saves if not _nullable(definition, field)]
+        if needing:
+            fields = ", ".join(f"`{field}`" for field in needing)
+            message = f"`{tool.probe}` can say that `{state.do}` happened, but not what it gave for {fields}"
+            taken = definition.candidates(name, "failed.contract")
+            target = taken[0].target if taken else definition.declaration.otherwise
+            line = f"{name} --failed.contract--> {target} (in doubt; {tool.probe} says that it happened)"
+            witness = _ending(definition, name, line)
+            advice = "read what it gave in a state of its own, let the field be `… | None`, or make the tool idempotent"
+            yield UNTOLD.at(
+                definition, ("states", name, "save"), message, "REFUTED", witness=witness, advice=advice
+            )
+
+
+def _nullable(definition: Definition, field: str) -> bool:
+    """Return whether a field may hold null, which stands for an output that nobody knows."""
+    try:
+        adapter(definition.types[field]).validate_python(None)
+    except ValidationError:
+        return False
+    return True

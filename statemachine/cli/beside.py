@@ -58,7 +58,7 @@ Compliance = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a worker is asked to do beside the runs; the names are those of its options."""
+    """What a command is asked to do beside the runs; the names are those of its options."""
 
     anchor: Path | None = None
     every: str = "10m"
@@ -68,7 +68,7 @@ class Beside:
     key: Path | None = None
     compliance: Path | None = None
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Raise BadParameter for what does not go together."""
         if self.anchor is None and (self.command or self.name):
             raise typer.BadParameter("--anchor-command and --as go with --anchor FILE")
@@ -76,18 +76,21 @@ class Beside:
             raise typer.BadParameter("--key goes with --as NAME")
 
 
+NOTHING = Beside()
+
+
 @contextmanager
-def beside(runtime: Runtime, asked: Beside | None = None) -> Iterator[None]:
+def beside(runtime: Runtime, asked: Beside) -> Iterator[None]:
     """Do what is asked, and what the environment says of OpenTelemetry, for as long as the context lasts."""
     telemetry = any(name.startswith("OTEL_") for name in os.environ)
-    if not telemetry and (asked is None or (asked.anchor is None and asked.compliance is None)):
+    if not telemetry and asked.anchor is None and asked.compliance is None:
         yield
         return
     from statemachine.errors import MissingExtra
     from statemachine.host.background import Background
 
     with ExitStack() as stack:
-        jobs: list[Job] = [] if asked is None else list(_audit(runtime, asked))
+        jobs: list[Job] = list(_audit(runtime, asked))
         if telemetry:
             try:
                 jobs += _telemetry(runtime.store, stack)

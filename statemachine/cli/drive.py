@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.beside import beside
+from statemachine.cli.beside import (
+    NOTHING,
+    Anchor,
+    AnchorCommand,
+    AnchorEvery,
+    AnchorRecords,
+    Beside,
+    Compliance,
+    SignAs,
+    SigningKey,
+    beside,
+)
 from statemachine.cli.declare import File
+from statemachine.cli.inputs import Inputs, given_inputs, pair
 from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
 from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, say, say_json, stdout
@@ -22,12 +34,7 @@ from statemachine.host.owner import user
 if TYPE_CHECKING:
     from statemachine.host.runtime import Runtime
     from statemachine.host.view import RunView
-    from statemachine.machine.definition import Definition
 
-Inputs = Annotated[
-    list[str] | None,
-    typer.Option("--input", "-i", help="An input: NAME=VALUE, or @FILE.json with several. May be repeated."),
-]
 _EXITS = {"succeeded": 0, "failed": 1, "cancelled": 1, "waiting": 3}
 
 
@@ -52,6 +59,13 @@ def run(
     step: Annotated[
         bool, typer.Option("--step", help="Step the run at a prompt, as `repl FILE` does.")
     ] = False,
+    anchor: Anchor = None,
+    anchor_every: AnchorEvery = "10m",
+    anchor_records: AnchorRecords = 10_000,
+    anchor_command: AnchorCommand = None,
+    name: SignAs = "",
+    key: SigningKey = None,
+    compliance: Compliance = None,
     as_json: Json = False,
 ) -> None:
     """Start a run and drive it until it ends or waits for an event or a person.
@@ -63,7 +77,12 @@ def run(
     failed, 3 waits, 0. Interrupted, runs that were made go on with `resume --all`; those that were not yet made are
     not known to it, so use --detach to make them all at once.
 
+    Beside the runs it can note the heads of all runs of the store (--anchor) and append a record of each call to a file
+    (--compliance), as `worker` does.
+
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…"
+
+    Example: statemachine run machines/agent/agent.yaml --inputs texts.jsonl --anchor /mnt/worm/runs.anchors --compliance calls.jsonl
 
     Example: statemachine run machines/agent/agent.yaml --input words=12 --input text="…" --step
     """
@@ -77,6 +96,9 @@ def run(
         raise typer.BadParameter(
             "--detach leaves the run to a worker, so that --follow has nothing to follow"
         )
+    asked = Beside(anchor, anchor_every, anchor_records, anchor_command, name, key, compliance)
+    if (detach or step) and asked != NOTHING:
+        raise typer.BadParameter("--anchor and --compliance go with runs that this command drives")
     if step:
         if times is not None or lines is not None or detach or follow:
             raise typer.BadParameter("--step is for one run, held between two steps: write it alone")
@@ -87,7 +109,14 @@ def run(
     definition = load(file)
     given = given_inputs(definition, inputs or [])
     if times is None and lines is None and not detach:
-        drive(db, as_json, lambda runtime: runtime.start(definition, given), create=True, follow=follow)
+        drive(
+            db,
+            as_json,
+            lambda runtime: runtime.start(definition, given),
+            create=True,
+            follow=follow,
+            asked=asked,
+        )
     if lines is not None:
         all_of_them = many.read_lines(definition, lines, given)
     else:
@@ -96,7 +125,9 @@ def run(
     if detach:
         many.detach_all(definition, all_of_them, db, single=times is None and lines is None, as_json=as_json)
     else:
-        many.run_all(definition, all_of_them, db, at_once=at_once, follow=follow, as_json=as_json)
+        many.run_all(
+            definition, all_of_them, db, at_once=at_once, follow=follow, as_json=as_json, asked=asked
+        )
 
 
 def resume(
@@ -104,19 +135,30 @@ def resume(
     every: Annotated[bool, typer.Option("--all", help="Resume every run that nobody drives.")] = False,
     db: Db = None,
     follow: Annotated[bool, typer.Option("--follow", help="Stay while a run waits for an event.")] = False,
+    anchor: Anchor = None,
+    anchor_every: AnchorEvery = "10m",
+    anchor_records: AnchorRecords = 10_000,
+    anchor_command: AnchorCommand = None,
+    name: SignAs = "",
+    key: SigningKey = None,
+    compliance: Compliance = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted, or with all of them; what is completed is not done again.
 
-    Example: statemachine resume --all
+    Beside the runs it can note the heads of all runs of the store (--anchor) and append a record of each call to a file
+    (--compliance), as `worker` does.
+
+    Example: statemachine resume --all --compliance calls.jsonl
     """
+    asked = Beside(anchor, anchor_every, anchor_records, anchor_command, name, key, compliance)
     if (run is None) == (not every):
         raise typer.BadParameter("name a run, or write --all")
     stdout()
     if run is not None:
-        drive(db, as_json, lambda runtime: runtime.resume(run), follow=follow)
+        drive(db, as_json, lambda runtime: runtime.resume(run), follow=follow, asked=asked)
         return
-    _resume_all(db, as_json, follow)
+    _resume_all(db, as_json, follow, asked)
 
 
 def send(
@@ -135,7 +177,7 @@ def send(
     from statemachine.host.given import read_as
 
     stdout()
-    given = dict(_pair(text) for text in payload or [])
+    given = dict(pair(text) for text in payload or [])
 
     async def sending(runtime: Runtime) -> RunView:
         return await runtime.send(run, event, read_as(runtime.payload_types(run, event), given), by=user())
@@ -159,7 +201,7 @@ def amend(
     from statemachine.host.given import read_as
 
     stdout()
-    given = dict(_pair(text) for text in values)
+    given = dict(pair(text) for text in values)
 
     async def amending(runtime: Runtime) -> RunView:
         return await runtime.amend(run, read_as(runtime.input_types(run), given), by=user())
@@ -231,6 +273,7 @@ def drive(
     create: bool = False,
     follow: bool = False,
     policy: Path | None = None,
+    asked: Beside = NOTHING,
     succeeded: Callable[[Runtime, RunView], bool] = lambda _, view: view.status == "succeeded",
 ) -> None:
     """Run one command on a runtime, with its progress, its result and its exit code.
@@ -247,7 +290,7 @@ def drive(
         with progress(quiet=as_json) as observer:
             async with Runtime(db, observer=observer, create=create, follow=follow, policy=policy) as runtime:
                 stop_on_signals(runtime, stopped)
-                with beside(runtime):
+                with beside(runtime, asked):
                     view = await work(runtime)
                 done = view.finished is not None and succeeded(runtime, view)
                 return view, path_of(runtime.store, view.run), done
@@ -262,7 +305,7 @@ def drive(
     raise typer.Exit(0 if done else _EXITS.get(view.status, 0) or int(view.finished is not None))
 
 
-def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
+def _resume_all(db: str | None, as_json: bool, follow: bool, asked: Beside) -> None:
     from statemachine.host.runtime import Runtime
     from statemachine.host.view import RunView, path_of
 
@@ -272,7 +315,7 @@ def _resume_all(db: str | None, as_json: bool, follow: bool) -> None:
         results = []
         async with Runtime(db, create=False, follow=follow) as runtime:
             stop_on_signals(runtime, stopped)
-            with beside(runtime):
+            with beside(runtime, asked):
                 async for result in runtime.resume_all():
                     if isinstance(result, RunView):
                         results.append({**result.as_data(), "path": path_of(runtime.store, result.run)})
@@ -318,37 +361,3 @@ def _tell(view: RunView) -> None:
             say(f"go on with: statemachine resolve {view.run} --happened | --not-happened")
     if view.finished is None and not view.waiting.startswith(("event ", "a decision", "approval of")):
         say(f"go on with: statemachine resume {view.run}")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InvalidInput(f"`{text}` is not NAME=VALUE")
-    return name, value
-
-
-def given_inputs(definition: Definition, texts: list[str]) -> dict[str, Any]:
-    """Return the inputs given on the command line, each read as its field's type."""
-    from statemachine.host.given import read_as
-
-    given: dict[str, Any] = {}
-    plain: dict[str, str] = {}
-    for text in texts:
-        if text.startswith("@"):
-            given |= _from_file(Path(text[1:]))
-        else:
-            name, value = _pair(text)
-            plain[name] = value
-    return given | read_as(definition.types, plain)
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise InvalidInput(f"{path} is not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise InvalidInput(f"{path} holds no JSON object")
-    return data

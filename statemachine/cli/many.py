@@ -95,6 +95,7 @@ def run_all(
     at_once: int,
     follow: bool,
     as_json: bool,
+    asked: Beside,
 ) -> None:
     """Start a run for each of the inputs, tell of each as it ends, and exit with the worst of them."""
     from statemachine.cli.tally import tally
@@ -107,7 +108,7 @@ def run_all(
     async def work() -> int:
         async with Runtime(db, follow=follow) as runtime:
             stop_on_signals(runtime, stopped)
-            with beside(runtime), tally(as_json, len(given)) as counted:
+            with beside(runtime, asked), tally(as_json, len(given)) as counted:
                 started = run_many(
                     runtime, lambda inputs: runtime.start(definition, inputs), given, at_once=at_once
                 )
@@ -196,7 +197,6 @@ def worker(
     from statemachine.host.worker import Worker
 
     asked = Beside(anchor, anchor_every, anchor_records, anchor_command, name, key, compliance)
-    asked.check()
     stdout()
     stopped: list[int] = []
 

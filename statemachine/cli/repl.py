@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from statemachine.cli.drive import Inputs, given_inputs
+from statemachine.cli.inputs import Inputs, given_inputs
 from statemachine.cli.terminal import Db, Json, RunId, run_ids, say, say_json, stdout
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from statemachine.errors import InvalidInput, NotDelivered, disk_refused
+from statemachine.errors import InvalidInput, disk_refused
 from statemachine.host.exporting import ENDING, Calls, Told
 from statemachine.host.pinned import VERSION_OF
 from statemachine.journal.tracing import span_id, trace_id
-from statemachine.store import Cursor, Follower, Store
+from statemachine.store import Cursor, Follower, Sink, Store
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -130,53 +130,28 @@ def _append(file: Path, data: bytes) -> None:
         raise disk_refused(error, f"{file} cannot be written: {error.strerror}") from error
 
 
-class ComplianceLogs:
+class ComplianceLogs(Sink[Told]):
     """Hands the compliance stream of a store to OpenTelemetry as log records, each with the ids of its call's span.
-
-    It begins with what happens from now on. How far it came is kept in a file: after a crash it goes on there, and a
-    record may be told twice, never not at all.
 
     Args:
         store: The store.
         provider: What makes log records.
         flush: Sends them, and returns whether they have arrived.
-        place: The file.
+        place: The file in which is kept how far it came.
     """
 
     def __init__(
         self, store: Store, provider: LoggerProvider, flush: Callable[[], bool], place: Path
     ) -> None:
-        self._store, self._flush = store, flush
+        super().__init__(store, follower(store), flush, place, "log records")
         self._logger = provider.get_logger("statemachine")
-        self._cursor = Cursor(place, store.identity())
-        self._follower = follower(store)
 
-    def open(self) -> bool:
-        """Return whether this process is the one who tells; it begins with what happens from now on.
-
-        Raises:
-            InvalidInput: The file of the place is another store's.
-            StoreUnusable: It cannot be used.
-        """
-        return self._cursor.begun(self._store.last_row)
-
-    def look(self, *, last: bool = False) -> None:
-        """Hand on what is new.
-
-        Raises:
-            NotDelivered: The records did not arrive; they are handed on again.
-            StoreUnusable: The store refused.
-        """
-        if not self.open():
-            return
-        assert self._cursor.place is not None
-        for place, told in self._follower.since(self._cursor.place):
-            calls = _new(told)
-            for call in calls:
-                self._emit(call)
-            if calls and not self._flush():
-                raise NotDelivered("log records did not arrive; they are sent again: is the collector up?")
-            self._cursor.move(place)
+    def hand_on(self, told: list[Told]) -> bool:
+        """Make the log records; return whether there are any."""
+        calls = _new(told)
+        for call in calls:
+            self._emit(call)
+        return bool(calls)
 
     def _emit(self, call: dict[str, Any]) -> None:
         from opentelemetry import trace
@@ -200,7 +175,3 @@ class ComplianceLogs:
             attributes=attributes,
             event_name="statemachine.call",
         )
-
-    def close(self) -> None:
-        """Leave the telling to others."""
-        self._cursor.close()

@@ -6,11 +6,11 @@ worker counts the whole store, so that of several the largest tells.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from statemachine.clock import Clock, SystemClock
 from statemachine.errors import InvalidInput, MissingExtra
 from statemachine.monitor.durations import Durations
 from statemachine.monitor.families import BOUNDS, families
@@ -28,9 +28,11 @@ class Collector:
 
     Args:
         store: The store.
+        clock: Tells the time of a scrape; by default the machine's does.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._monitor = Monitor(store, window=None, after=store.last_row())
 
     def collect(self) -> Iterator[Metric]:
@@ -42,7 +44,7 @@ class Collector:
             "counter": CounterMetricFamily,
             "histogram": HistogramMetricFamily,
         }
-        for family in families(self._monitor.look(time.time())):
+        for family in families(self._monitor.look(self._clock.now())):
             name = f"statemachine_{family.name}{_UNITS[family.unit]}"
             metric = kinds[family.kind](name, family.says, labels=family.labels)
             for labels, value in family.samples:

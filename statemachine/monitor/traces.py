@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from statemachine.errors import NotDelivered
 from statemachine.journal.tracing import span_id, trace_id
 from statemachine.monitor.spans import KINDS, RUN, Span, Spans
-from statemachine.store import Cursor, Follower, Store
+from statemachine.store import Follower, Sink, Store
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, TracerProvider
@@ -18,19 +17,16 @@ SetIds = Callable[[int, int], None]
 """Says which ids the next span gets: of its trace, and its own."""
 
 
-class Traces:
-    """Tells of what has ended since the last look. Of several processes one does.
-
-    It begins with what happens from now on. How far it came is kept in a file: after a crash it goes on there, and may
-    tell of a span twice, under the same ids.
+class Traces(Sink[list[Span]]):
+    """Tells of the spans that have ended; one that is told of twice has the same ids.
 
     Args:
         store: The store.
         provider: Where the spans are made.
         ids: Sets the ids of the next one.
-        sampled: Whether a trace, by its id and the name of its first span, is told of at all.
+        sampled: Whether a trace, by its id, is told of at all.
         flush: Sends what was made, and returns whether it arrived.
-        place: The file.
+        place: The file in which is kept how far it came.
     """
 
     def __init__(
@@ -42,37 +38,15 @@ class Traces:
         flush: Callable[[], bool],
         place: Path,
     ) -> None:
-        self._store, self._ids, self._sampled, self._flush = store, ids, sampled, flush
-        self._tracer = provider.get_tracer("statemachine")
-        self._cursor = Cursor(place, store.identity())
-        self._follower = Follower(store, KINDS, Spans)
+        super().__init__(store, Follower(store, KINDS, Spans), flush, place, "spans")
+        self._tracer, self._ids, self._sampled = provider.get_tracer("statemachine"), ids, sampled
 
-    def open(self) -> bool:
-        """Return whether this process is the one who tells; it begins with what happens from now on.
-
-        Raises:
-            InvalidInput: The file of the place is another store's.
-            StoreUnusable: It cannot be used.
-        """
-        return self._cursor.begun(self._store.last_row)
-
-    def look(self, *, last: bool = False) -> None:
-        """Tell of what is new.
-
-        Raises:
-            NotDelivered: It did not arrive; it is told of again.
-            StoreUnusable: The store refused.
-        """
-        if not self.open():
-            return
-        assert self._cursor.place is not None
-        for place, told in self._follower.since(self._cursor.place):
-            spans = [span for ended in told for span in ended if self._sampled(trace_id(span.run))]
-            for span in spans:
-                self._tell(span)
-            if spans and not self._flush():
-                raise NotDelivered("spans did not arrive; they are sent again: is the collector up?")
-            self._cursor.move(place)
+    def hand_on(self, told: list[list[Span]]) -> bool:
+        """Make the spans; return whether there are any."""
+        spans = [span for ended in told for span in ended if self._sampled(trace_id(span.run))]
+        for span in spans:
+            self._tell(span)
+        return bool(spans)
 
     def _tell(self, span: Span) -> None:
         from opentelemetry.context import Context
@@ -92,10 +66,6 @@ class Traces:
             made.set_attribute("error.type", span.error)
             made.set_status(StatusCode.ERROR)
         made.end(_ns(span.end))
-
-    def close(self) -> None:
-        """Leave the telling to others."""
-        self._cursor.close()
 
 
 def _context(run: str, seq: int) -> SpanContext:

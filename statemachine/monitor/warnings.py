@@ -12,6 +12,9 @@ FEWEST_CALLS = 10
 """Calls of a tool below which no share is judged."""
 
 LOWEST_SUCCESS = 0.9
+FEWEST_FAILURES = 5
+"""Failed calls below which a share says nothing: of few calls, two that failed by chance are many."""
+
 SLOWER = 3.0
 """By how much the median of recent calls must exceed the one before."""
 
@@ -98,8 +101,8 @@ def _of_tool(tool: ToolMeasures) -> Iterator[Warning]:
     if recent.count < FEWEST_CALLS:
         return
     assert recent.success is not None
-    if recent.success < LOWEST_SUCCESS:
-        failed = {c: n for c, n in recent.results.items() if c not in ("success", "partial")}
+    failed = {c: n for c, n in recent.results.items() if c not in ("success", "partial")}
+    if recent.success < LOWEST_SUCCESS and sum(failed.values()) >= FEWEST_FAILURES:
         most = max(failed, key=lambda c: failed[c])
         was = "" if before.success is None else f", {before.success:.0%} before"
         says = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statemachine.store.cursor import Cursor
 from statemachine.store.erasing import ErasedRun
-from statemachine.store.following import Follower
+from statemachine.store.following import Follower, Sink
 from statemachine.store.measuring import News, OpenRun
 from statemachine.store.reading import ReadOnlyStore
 from statemachine.store.rows import (
@@ -43,6 +43,7 @@ __all__ = [
     "Release",
     "RunSummary",
     "Scope",
+    "Sink",
     "Stop",
     "Store",
     "StoredMachine",

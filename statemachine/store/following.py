@@ -1,13 +1,17 @@
-"""Following the journals of all runs: what is folded of each run's records, as they come."""
+"""Following the journals of all runs: what is folded of each run's records, as they come, and handed on."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
+from statemachine.errors import NotDelivered
 from statemachine.journal import decode
+from statemachine.store.cursor import Cursor
 from statemachine.store.store import Store
 
 T = TypeVar("T")
@@ -82,6 +86,59 @@ class Follower(Generic[T]):
         if '"$blob"' in body:
             return decode(body, _nothing)
         return orjson.loads(body)
+
+
+class Sink(ABC, Generic[T]):
+    """Hands on what is told of the records of all runs to somewhere else. Of several processes one does.
+
+    It begins with what happens from now on. How far it came is kept in a file: after a crash it goes on there, and what
+    is told may arrive twice, never not at all.
+
+    Args:
+        store: The store.
+        follower: What is told.
+        flush: Sends what was handed on, and returns whether it has arrived.
+        place: The file.
+        what: What it is, for messages.
+    """
+
+    def __init__(
+        self, store: Store, follower: Follower[T], flush: Callable[[], bool], place: Path, what: str
+    ) -> None:
+        self._store, self._follower, self._flush, self._what = store, follower, flush, what
+        self._cursor = Cursor(place, store.identity())
+
+    @abstractmethod
+    def hand_on(self, told: list[T]) -> bool:
+        """Hand on what is new; return whether there is anything to send."""
+
+    def open(self) -> bool:
+        """Return whether this process is the one who tells; it begins with what happens from now on.
+
+        Raises:
+            InvalidInput: The file of the place is another store's.
+            StoreUnusable: It cannot be used.
+        """
+        return self._cursor.begun(self._store.last_row)
+
+    def look(self, *, last: bool = False) -> None:
+        """Hand on and send what is new.
+
+        Raises:
+            NotDelivered: It did not arrive; it is handed on again.
+            StoreUnusable: The store refused.
+        """
+        if not self.open():
+            return
+        assert self._cursor.place is not None
+        for place, told in self._follower.since(self._cursor.place):
+            if self.hand_on(told) and not self._flush():
+                raise NotDelivered(f"{self._what} did not arrive; they are sent again: is the collector up?")
+            self._cursor.move(place)
+
+    def close(self) -> None:
+        """Leave the telling to others."""
+        self._cursor.close()
 
 
 def _nothing(digest: str) -> bytes:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from statemachine.check import contracts, data, guards
-from statemachine.kernel import start, step
+from statemachine.kernel import Event, PendingCall, start, step
+from statemachine.kernel.events import RECOVER, RESOLVE
 from statemachine.kernel.receipt import Receipt
 from statemachine.machine.definition import REFUSED, Definition
+from statemachine.machine.load import load
 from statemachine.machine.model import Declaration
 from statemachine.machine.resolve import resolve
 from tests.check.explorer import possible
@@ -141,3 +144,15 @@ def test_no_run_of_many_machines_contradicts_what_is_said_of_them() -> None:
     """The same for a thousand more."""
     for seed in range(1000, 2000):
         assert list(disagreements(machine(seed), seed)) == [], seed
+
+
+@pytest.mark.parametrize(("name", "ends"), [("untold_output", "failed"), ("untold_output_null", "a")])
+def test_a_call_of_which_only_a_probe_knows_that_it_happened_gives_no_output(name: str, ends: str) -> None:
+    """As SM408 says: what must be saved from it cannot be, unless nothing may be saved."""
+    definition = load(Path(__file__).parent / "corpus" / f"{name}.yaml")
+    sent = start(definition, "run", {}, 0.0).snapshot
+    assert isinstance(sent.pending, PendingCall)
+    asked = step(definition, sent, Event(RECOVER, key=sent.pending.key), 1.0).snapshot
+    answer = Event(RESOLVE, {"happened": True}, key=sent.pending.key, by="probe ask")
+    made = step(definition, asked, answer, 2.0)
+    assert made.snapshot.state == ends

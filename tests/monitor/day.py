@@ -19,6 +19,7 @@ from statemachine.kernel import (
     Snapshot,
     Step,
     due,
+    queue,
     start,
     step,
 )
@@ -46,9 +47,18 @@ class Day:
     def start(self, definition: Definition, run: str, at: float, inputs: dict[str, Any]) -> None:
         """Start a run at a time."""
 
+        self._begin(start, definition, run, at, inputs)
+
+    def queue(self, definition: Definition, run: str, at: float, inputs: dict[str, Any]) -> None:
+        """Make a run at a time, which no worker takes."""
+        self._begin(queue, definition, run, at, inputs)
+
+    def _begin(
+        self, by: Callable[..., Step], definition: Definition, run: str, at: float, inputs: dict[str, Any]
+    ) -> None:
         def begin(now: float) -> None:
             self._runs[run] = (definition, None, 0, genesis(run, definition.digest))  # type: ignore[assignment]
-            self._take(run, start(definition, run, inputs, now))
+            self._take(run, by(definition, run, inputs, now))
 
         self._at(at, begin)
 
@@ -90,7 +100,7 @@ class Day:
             said = {"request": after.pending.request, "verdict": answer[0], "approver": "ann"}
             self._later(run, Event(DECIDED, said), made.at + answer[1], after.seq)
         timed = due(definition, after)
-        if timed is not None:
+        if timed is not None and after.status != "pending":
             self._later(run, timed[1], max(timed[0], made.at), after.seq)
 
     def _later(self, run: str, event: Event, at: float, seq: int) -> None:

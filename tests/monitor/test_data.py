@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from ruamel.yaml import YAML
 from statemachine.monitor.data import text
 from statemachine.monitor.prometheus import Collector
 from statemachine.store import Store
+from tests.monitor.promtool import needs_promtool, promtool
 
 DASHBOARD: dict[str, Any] = json.loads(text("grafana"))
 RULES: dict[str, Any] = YAML(typ="safe").load(text("alerts"))
@@ -81,7 +80,7 @@ def test_the_rules_are_ones() -> None:
         assert rule["expr"].count("(") == rule["expr"].count(")")
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@needs_promtool
 def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
     """By its own tool; the dashboard's expressions, too, as rules."""
     (tmp_path / "alerts.yaml").write_text(text("alerts"))
@@ -91,7 +90,4 @@ def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(panels)]
     (tmp_path / "panels.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
     for file in ("alerts.yaml", "panels.json"):
-        done = subprocess.run(
-            ["promtool", "check", "rules", file], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert promtool(tmp_path, "check", "rules", file) == ""

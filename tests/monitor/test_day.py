@@ -2,99 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from statemachine.kernel import PendingApproval, PendingCall
-from statemachine.machine.outcome import Failure, Outcome
 from statemachine.monitor import Measures, Monitor, measured, warnings
 from statemachine.store import Store
-from tests.monitor.day import Day, machine
+from tests.monitor.scripted import HOUR, MIDNIGHT, scripted
 
-MIDNIGHT = 1_800_000_000.0
-HOUR = 3600.0
 NOW = MIDNIGHT + 24 * HOUR
-READS = """
-context: {n: {type: int, owner: operator}}
-expects: {elapsed: 10m, interventions: 0.1}
-tools: {TOOL: {shell: "cat {n}", effect: read, input: {n: int}, timeout: 30s, retry: {transient: {max: 1}}}}
-initial: act
-on: {cancelled: fail}
-states:
-  act: {do: TOOL, on: {done: complete, failed: fail}}
-  complete: {final: succeeded}
-  fail: {final: failed}
-"""
-PAYS = """
-context: {n: {type: int, owner: operator}}
-expects: {elapsed: 1h}
-tools:
-  pay: {shell: "pay {n}", effect: write, reversibility: none, idempotent: false, input: {n: int}, timeout: 30s}
-initial: pay
-states:
-  pay: {do: pay, approval: {expires: 20h}, on: {done: complete, failed: fail, denied: fail, expired: fail}}
-  complete: {final: succeeded}
-  fail: {final: failed}
-"""
-LOOPS = """
-context: {n: {type: int, owner: operator}}
-limits: {stuck_after: 3}
-tools: {poll: {shell: "poll {n}", effect: read, input: {n: int}, timeout: 30s}}
-initial: act
-states:
-  act: {do: poll, on: {done: act, failed: fail, stuck: fail}}
-  fail: {final: failed}
-"""
-
-
-def steady(call: PendingCall, now: float) -> tuple[Outcome, float]:
-    """A tool that works: once in forty times at the second try, in about a second."""
-    rng = random.Random(f"{call.key}{call.attempt}")
-    ok = call.attempt > 1 or rng.random() > 1 / 40
-    return Outcome("fine") if ok else Outcome(failure=Failure("transient", "again")), rng.uniform(0.5, 1.5)
-
-
-def degrading(call: PendingCall, now: float) -> tuple[Outcome, float]:
-    """A tool that works until nine in the evening, and then mostly does not."""
-    if now < MIDNIGHT + 21 * HOUR:
-        return steady(call, now)
-    failed = Outcome(failure=Failure("transient", "overloaded"))
-    return failed if random.Random(call.key).random() < 0.6 else Outcome("fine"), 20.0
-
-
-def paid(call: PendingCall, now: float) -> tuple[Outcome, float]:
-    """A tool that works."""
-    return Outcome("paid"), 0.2
-
-
-def approver(pending: PendingApproval, now: float) -> tuple[str, float] | None:
-    """Someone who answers within minutes, and who sleeps from four in the afternoon where it is about payments."""
-    number = int(pending.input["n"])
-    if number >= 1000:  # requests of the healthy machine
-        return ("deny" if number % 5 == 0 else "approve"), 300.0
-    return None if now > MIDNIGHT + 16 * HOUR else ("approve", 120.0 + number)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The store at the end of the day."""
     folder = tmp_path_factory.mktemp("day")
-    tools = {"fetch": steady, "search": degrading, "pay": paid, "poll": paid}
-    day = Day(tools, approver)
-    made = {
-        "notes": (machine(folder, "notes", READS.replace("TOOL", "fetch")), 200),
-        "lookup": (machine(folder, "lookup", READS.replace("TOOL", "search")), 150),
-        "pays": (machine(folder, "pays", PAYS), 60),
-        "refunds": (machine(folder, "refunds", PAYS), 60),
-        "loops": (machine(folder, "loops", LOOPS), 30),
-    }
-    for name, (definition, count) in made.items():
-        for n in range(count):
-            number = n + (1000 if name == "refunds" else 0)
-            # The last hour is quiet: whoever works well has answered by midnight.
-            day.start(definition, f"{name}{n:04}", MIDNIGHT + 60 + n * 23 * HOUR / count, {"n": number})
+    day = scripted(folder)
     with Store.open(folder / "runs.db") as opened:
         day.until(NOW, opened)
         yield opened
@@ -120,6 +44,16 @@ def test_the_warnings_name_what_went_wrong_and_nothing_else(measures: Measures) 
     assert all(warning.says and warning.look for warning in warnings(measures))
 
 
+def test_a_day_without_faults_has_no_warning_at_any_hour(tmp_path: Path) -> None:
+    """Calls that failed now and then, and were made again, are no fault of a tool."""
+    day = scripted(tmp_path, faults=False)
+    with Store.open(tmp_path / "runs.db") as store:
+        monitor = Monitor(store)
+        for hour in range(1, 25):
+            day.until(MIDNIGHT + hour * HOUR, store)
+            assert warnings(monitor.look(MIDNIGHT + hour * HOUR)) == ()
+
+
 def test_every_run_is_counted_once(measures: Measures) -> None:
     """Started, and either ended or not."""
     found = {m.machine: m for m in measures.machines}
@@ -132,7 +66,7 @@ def test_every_run_is_counted_once(measures: Measures) -> None:
     }
     for one in found.values():
         assert sum(one.unfinished.values()) + sum(one.finished.values()) == one.started
-    assert found["loops"].stuck == 30
+    assert found["loops"].stuck == 14
     assert found["refunds"].approvals == {"granted": 48, "denied": 12}
     assert found["refunds"].intervened == 60
     (waiting,) = found["pays"].waiting
