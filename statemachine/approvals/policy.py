@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from statemachine.approvals.keys import is_public
 from statemachine.errors import Finding, InvalidMachine, InvalidPolicy
-from statemachine.machine.contract import Part
+from statemachine.machine.contract import Backoff, Part
+from statemachine.machine.duration import Duration
 from statemachine.machine.names import Name, Text, Word
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -126,15 +127,31 @@ def _weekly(text: str) -> timedelta | None:
     return timedelta(days=_DAYS.index(day.lower()), hours=int(hours), minutes=int(minutes))
 
 
+class Again(Backoff):
+    """When people are told again, in a way that failed, as long as the request is open.
+
+    Attributes:
+        max: How often, after the first try; then it is given up, and said so.
+    """
+
+    initial: Duration = 10.0
+    cap: Duration = 600.0
+    max: Annotated[int, Field(ge=0, le=100, strict=True)] = 7
+
+
 class Notifier(Part):
     """How people are told of a request: exactly one of a command, a file and a web address.
 
     Attributes:
+        name: What it is called; else it is named by what it does.
+        retry: When it is tried again after it failed.
         shell: A command, as words; it gets the request as JSON on its standard input.
         file: A file to which the request is added as a line of JSON.
         webhook: An address to which it is posted as JSON.
     """
 
+    name: Text | None = None
+    retry: Again = Again()
     shell: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     file: Text | None = None
     webhook: Text | None = None
@@ -146,8 +163,10 @@ class Notifier(Part):
         return self
 
     @property
-    def name(self) -> str:
+    def called(self) -> str:
         """The way, as the journal names it: of an address its host, for the rest of one is often a secret."""
+        if self.name:
+            return self.name
         if self.shell:
             return f"shell {self.shell[0]}"
         return f"file {self.file}" if self.file else f"webhook {urlsplit(self.webhook or '').hostname}"
@@ -171,6 +190,15 @@ class Policy(Part):
     freeze: tuple[Window, ...] = ()
     by_time: tuple[Word, ...] = ()
     notify: tuple[Notifier, ...] = ()
+
+    @property
+    def ways(self) -> dict[str, Notifier]:
+        """How people are told, by name; of several of one name the later ones are numbered."""
+        ways: dict[str, Notifier] = {}
+        for way in self.notify:
+            alike = sum(way.called == other.called for other in ways.values())
+            ways[f"{way.called} ({alike + 1})" if alike else way.called] = way
+        return ways
 
     def signing_key(self, name: str) -> str | None:
         """Return the public key with which one of this name signs checkpoints; None when nobody of it does."""

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from statemachine.check.costs import Metric, metrics, undo_time
+from statemachine.check.counts import Counts, asked
 from statemachine.check.product import MOST, Product, explore, within, worst
 from statemachine.check.ranking import Longest, Part, rank
 from statemachine.check.runs import Round, Run, rounds, shown
@@ -170,7 +171,7 @@ class Prover:
         if limit is not None and (not binds or limit < (counters or 0)):
             binds = name
         counted = metric.name not in ("elapsed", "calls to undo") and binds == "counters"
-        exact = self.product is not None and (counted or metric.name == "steps")
+        exact = self.product is not None and counters is not None and (counted or metric.name == "steps")
         return Bound(metric.name, counters, limit, binds, exact, run, why)
 
     def _counters(self, metric: Metric) -> tuple[float | None, Run, str]:
@@ -179,6 +180,9 @@ class Prover:
             run: Run = rounds([self.product.configs[n][0] for n in way])
             if cycle:
                 round_ = tuple(self.product.configs[n][0] for n in cycle)
+                if counts := self._asked(cycle[0]):
+                    why = f"how often {counts} lets the loop {shown((*round_, round_[0]))} begin anew is not computed"
+                    return None, run, why
                 return (
                     most,
                     (*run, Round(math.inf, round_)),
@@ -193,6 +197,15 @@ class Prover:
             f"no counter ends every loop, and there are more than {MOST} states with their counts to look at"
         )
         return None, run, why
+
+    def _asked(self, node: int) -> str:
+        """Return the counts of calls that guards in a loop ask for."""
+        definition = self.space.definition
+        if self.product is None or not definition.counted:
+            return ""
+        component = next(part for part in self.product.loops if node in part)
+        names = asked(Counts(definition).moves(self.product, component))
+        return " or ".join(f"`history.{name}`" for name in names)
 
     def _limits(self, metric: Metric, capped: bool) -> Iterator[tuple[float, str]]:
         limits = self.limits

@@ -93,6 +93,8 @@ class Domain:
         if root == "attempts":
             most = self.definition.declaration.states[path[0]].attempts
             return Variable(name, root, path, Values("int", None, int(path[0] == self.state), most), ())
+        if root == "history":
+            return Variable(name, root, path, Values("int", None, 0, LARGEST), ())
         if root == "failure":
             return Variable(name, root, path, self._failure(path[0]), (("failure", ("failure",)),))
         if root == "event" and path == ("name",):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -59,10 +59,12 @@ class Product:
             number = parent[0]
         return found[::-1]
 
-    def cycle(self, component: Iterable[int], *, outside: bool = True) -> list[tuple[int, Arc]]:
+    def cycle(
+        self, component: Iterable[int], *, outside: bool = True, without: Collection[Arc] = ()
+    ) -> list[tuple[int, Arc]]:
         """Return a shortest loop inside a component that begins at its member nearest to the start.
 
-        ``outside`` tells whether events from outside may be part of it.
+        ``outside`` tells whether events from outside may be part of it; the moves ``without`` which it is are not.
         """
         inside = set(component)
         begin = min(inside)
@@ -71,7 +73,7 @@ class Product:
         while begin not in came:
             at = queue.popleft()
             for arc, to in self.moves[at]:
-                if to in inside and to not in came and (outside or not arc.outside):
+                if to in inside and to not in came and (outside or not arc.outside) and arc not in without:
                     came[to] = (at, arc)
                     queue.append(to)
         found = [came[begin]]

@@ -177,6 +177,11 @@ def occurring(definition: Definition, name: str) -> Iterator[Occurring]:
         yield STALE_FAILURE, stay, outside
 
 
+def can_be_stale(definition: Definition, name: str) -> bool:
+    """Return whether a value can be too old for what a state decides or calls."""
+    return any(True for _ in _stale(definition, name, _raised(definition, name)))
+
+
 def _stale(definition: Definition, name: str, raised: Iterable[Occurring]) -> Iterator[tuple[Stay, bool]]:
     """Yield how much of a state is used, and whether by an event from outside, when a value is too old there."""
     if not definition.perishable:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from statemachine.check.bounds import Prover, prover_of
 from statemachine.check.coarse import trapped_coarsely
 from statemachine.check.components import components, loops
+from statemachine.check.counts import Counts, asked, cyclic
 from statemachine.check.limited import limited
 from statemachine.check.product import MOST, Product
 from statemachine.check.rules import Rule
 from statemachine.check.runs import shown
-from statemachine.check.space import Space
+from statemachine.check.space import Arc, Space
 from statemachine.check.witness import Way, told
 from statemachine.errors import Finding, Verdict
 from statemachine.machine.definition import Definition
@@ -37,7 +38,8 @@ ENDLESS = Rule(
     "SM203",
     "loop without a bound",
     "error",
-    "In each loop some state counts its attempts, and nothing inside the loop resets them.",
+    "In each loop some state counts its attempts, and nothing inside the loop resets them; or its guards let it go on "
+    "only until so many calls have ended so (history.failed.TOOL < 3), and each round makes one more.",
     "An agent that repeats its mistake pays for each round. A limit of steps stops the run, but says nothing of how "
     "often a round may be tried, and leads to no state that was thought about.",
 )
@@ -154,15 +156,23 @@ def _endless(definition: Definition, prover: Prover) -> Iterator[Finding]:
         return
     product, trapped = prover.product, _without_end(prover.product)
     seen: set[str] = set()
-    for component in sorted(product.loops, key=min):
+    for component, without, counts in _uncounted(definition, product):
         states = {product.configs[node][0] for node in component}
-        alone = _by_itself(product, component)
+        alone = _by_itself(product, component, without)
         # What cannot end at all is told of as that.
         if states <= seen or (explicit and not alone) or component[0] in trapped:
             continue
         seen |= states
-        cycle = product.cycle(alone or component, outside=not alone)
+        cycle = product.cycle(alone or component, outside=not alone, without=without)
         round_ = [product.configs[node][0] for node, _ in cycle]
+        if counts:
+            message = (
+                f"whether {counts} ends the loop {shown((*round_, round_[0]))} is not known: not on each way round "
+                "it rises for sure and bars the way in the end"
+            )
+            place = ("states", round_[0])
+            yield ENDLESS.at(definition, place, message, "UNKNOWN", key=True, advice=advice)
+            continue
         message = f"no counter ends the loop {shown((*round_, round_[0]))}"
         if not alone:
             message += ", each round of which an event from outside begins"
@@ -184,11 +194,35 @@ def _endless(definition: Definition, prover: Prover) -> Iterator[Finding]:
         )
 
 
-def _by_itself(product: Product, component: list[int]) -> list[int]:
+def _uncounted(definition: Definition, product: Product) -> Iterator[tuple[list[int], Collection[Arc], str]]:
+    """Yield the loops that no count of calls ends, the moves that are left out of each, and what may yet end it."""
+    counts = Counts(definition)
+    for component in sorted(product.loops, key=min):
+        moves = counts.moves(product, component) if definition.counted else []
+        names = asked(moves)
+        if not names:
+            yield component, (), ""
+        elif not counts.end(moves):
+            asking = {move.arc for move in moves if asked([move])}
+            free = [
+                sorted({move.at for move in part}) for part in cyclic(m for m in moves if m.arc not in asking)
+            ]
+            if free:
+                yield min(free), asking, ""
+            else:
+                yield component, (), " or ".join(f"`history.{name}`" for name in names)
+
+
+def _by_itself(product: Product, component: list[int], without: Collection[Arc]) -> list[int]:
     """Return a part of a loop that goes round without events from outside; empty if there is none."""
     number = {node: at for at, node in enumerate(sorted(component))}
     following = [
-        [number[to] for arc, to in product.moves[node] if to in number and not arc.outside] for node in number
+        [
+            number[to]
+            for arc, to in product.moves[node]
+            if to in number and not arc.outside and arc not in without
+        ]
+        for node in number
     ]
     nodes = list(number)
     found = [part for part in components(following) if loops(part, following)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, plain, say, say_json, stdout
 
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Verdict
@@ -261,7 +261,5 @@ def _runtime(db: str | None, policy: Path | None) -> Any:
 
 
 def _short(given: Mapping[str, Any], most: int) -> str:
-    from statemachine.cli.asked import plain
-
     text = plain(", ".join(f"{name} = {value}" for name, value in given.items()))
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -7,11 +7,10 @@ without characters that move the cursor or turn the text round.
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from statemachine.cli.terminal import lasting, when
+from statemachine.cli.terminal import columns, lasting, plain, when, wrapped
 
 _TITLE = 12
 _WIDTH = 108
@@ -27,9 +26,7 @@ def lines(body: Mapping[str, Any], machine: str, starter: str, now: float) -> It
         now: Seconds since the epoch.
     """
     for title, text in _parts(body, machine, starter, now):
-        first, *rest = textwrap.wrap(
-            text, _WIDTH - _TITLE, break_long_words=False, break_on_hyphens=False
-        ) or [""]
+        first, *rest = wrapped(plain(text), min(_WIDTH, columns()) - _TITLE)
         yield f"{title:<{_TITLE}}{first}".rstrip()
         yield from (" " * _TITLE + line for line in rest)
 
@@ -47,10 +44,15 @@ def left(expires: float, now: float) -> str:
     return f"{lasting(expires - now)} left" if expires > now else "its time is over"
 
 
-def plain(text: str) -> str:
-    """Return a text on one line, with what does not print spelled out."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+def untold(ways: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield, of each way in which people could not be told, since when not, why, and whether it is tried again."""
+    for way in ways:
+        tries = f"{way['attempt']} {'try' if way['attempt'] == 1 else 'tries'}"
+        again = f"the next at {when(way['again'])}" if way["again"] else "and no more"
+        yield (
+            f"nobody could be told by {way['way']} since {when(way['since'])} ({way['error']}; {tries}, {again}); "
+            "the request waits all the same"
+        )
 
 
 def several(people: Mapping[str, Any]) -> str:
@@ -80,6 +82,8 @@ def _parts(body: Mapping[str, Any], machine: str, starter: str, now: float) -> I
     yield "SO FAR", _so_far(body)
     held = f"; held by a freeze until {when(body['held'])}" if body.get("held", 0) > now else ""
     yield "WHO", f"{several(body)}; approved by {', '.join(body['granted']) or 'nobody yet'}{held}"
+    titles = iter(["NOT TOLD"])
+    yield from ((next(titles, ""), text) for text in untold(body.get("untold", ())))
     yield (
         "RUN",
         f"{body['run']} of {machine}, started by {starter or 'somebody'}; it waits in {body['state']}",

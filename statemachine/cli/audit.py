@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from statemachine.cli.approve import KeyFile, PolicyFile
-from statemachine.cli.terminal import Db, Json, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, say, say_json, say_under, stdout
 
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Policy
@@ -241,24 +240,29 @@ def erase(
 
 @audit.command()
 def verifier() -> None:
-    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors.
+    """Print a program of one file that verifies a store without this package: chains, ends, values, anchors, signatures.
 
     It needs Python's own library only, and can be read in a few minutes.
 
-    Example: statemachine audit verifier > verify.py; python verify.py runs.db --anchor runs.anchors
+    Example: statemachine audit verifier > verify.py; python verify.py runs.db --policy policy.yaml
     """
     from importlib.resources import files
 
+    program, arithmetic = (
+        files("statemachine.host").joinpath(name).read_text(encoding="utf-8")
+        for name in ("verifier.py", "ed25519.py")
+    )
+    _, _, arithmetic = arithmetic.partition("from __future__ import annotations\n\n")
     print(
-        files("statemachine.host").joinpath("verifier.py").read_text(encoding="utf-8"), end="", file=stdout()
+        program.replace("from statemachine.host.ed25519 import verifies\n", arithmetic), end="", file=stdout()
     )
 
 
 def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
     for problem in problems:
-        say(str(problem))
+        say_under("", str(problem))  # of a store that somebody has changed it may quote anything
     for run, note in told["notes"].items():
-        say(f"run {run}: {note}")
+        say_under("", f"run {run}: {note}")
     against = ""
     if told["anchored"] is not None:
         by = f" signed by {told['signed_by']}" if told["signed_by"] else ""
@@ -279,10 +283,9 @@ def _store(db: str | None) -> ReadOnlyStore:
 
 def _policy(store: ReadOnlyStore, file: Path | None) -> Policy:
     from statemachine.approvals.policy import read_policy
-    from statemachine.host.approving import POLICY
+    from statemachine.host.places import policy_file
 
-    named = file or os.environ.get(POLICY)
-    return read_policy(Path(named or Path(store.name).resolve().with_name("policy.yaml")))
+    return read_policy(file or policy_file(store.name))
 
 
 def _moved(store: ReadOnlyStore) -> Exception:

@@ -57,7 +57,8 @@ def show(
     if as_json:
         say_json({"digest": definition.digest, "declaration": definition.declaration.as_data()})
     else:
-        say(to_yaml(definition.declaration).rstrip("\n"))
+        text = to_yaml(definition.declaration).rstrip("\n")
+        say(text) if stdout().isatty() else print(text, file=stdout())  # in a file it is a machine again
 
 
 def schema() -> None:

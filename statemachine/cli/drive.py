@@ -27,7 +27,7 @@ from statemachine.cli.declare import File
 from statemachine.cli.inputs import Inputs, given_inputs, pair
 from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
-from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, say, say_json, stdout
+from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, say, say_json, say_under, stdout
 from statemachine.errors import InvalidInput
 from statemachine.host.owner import user
 
@@ -344,10 +344,8 @@ def _resume_all(db: str | None, as_json: bool, follow: bool, asked: Beside) -> N
 
 def _tell(view: RunView) -> None:
     """Say how a run stands, and what can be done next."""
-    say(
-        f"run {view.run}: {view.status} in {view.state}"
-        + (f": {view.reason}" if view.reason and view.finished else "")
-    )
+    reason = f": {view.reason}" if view.reason and view.finished else ""
+    say_under("", f"run {view.run}: {view.status} in {view.state}{reason}")
     for name, value in view.output.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         say(f"{name}:\n{text.rstrip()}" if "\n" in text else f"{name}: {text}")

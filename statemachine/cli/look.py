@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statemachine.cli.terminal import Db, Json, RunId, lasting, say, say_json, say_json_line, stdout, when
+from statemachine.cli.terminal import (
+    Db,
+    Json,
+    RunId,
+    lasting,
+    plain,
+    say,
+    say_json,
+    say_json_line,
+    say_under,
+    stdout,
+    when,
+)
 
 if TYPE_CHECKING:
     from statemachine.host.explain import CallAccount
@@ -72,6 +84,7 @@ def runs(
         counts = ", ".join(f"{n} {name}" for name, n in store.counts().items() if n)
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("run", "machine", "status", "state", "started", "took", "note"):
@@ -88,7 +101,7 @@ def runs(
             row.state,
             when(row.started),
             took,
-            note,
+            Text(plain(note)),  # which is not to be read as mark-up
         )
     console = Console(file=stdout(), width=None if stdout().isatty() else 160)
     if found:
@@ -101,9 +114,11 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
 
     Example: statemachine status 3f2a
     """
-    from statemachine.host.approving import policy_of
+    from statemachine.cli.asked import untold
+    from statemachine.host.approving import Desk
     from statemachine.host.facts import facts
     from statemachine.host.pinned import declared
+    from statemachine.host.places import policy_file
     from statemachine.host.standstill import standstill
     from statemachine.host.view import path_of, restore, view_of
 
@@ -114,7 +129,7 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
         view = view_of(stored, snapshot)
         path = path_of(store, view.run)
         fields = declared(store, stored.machine).context
-        still = standstill(store, stored, snapshot, policy_of(store), now)
+        still = standstill(Desk(store, policy_file(store.name)), stored, snapshot, now)
     known = facts(fields, snapshot, now)
     if as_json:
         told = {fact.name: fact.as_data() for fact in known}
@@ -146,9 +161,11 @@ def status(run: RunId, db: Db = None, as_json: Json = False) -> None:
     }
     for name, text in lines.items():
         if text:
-            say(f"{name + ':':<10} {text}")
+            say_under(f"{name + ':':<10} ", text)
+    for text in untold(still.as_data()["untold"] if still else ()):
+        say_under(f"{'not told:':<10} ", text)
     for place, fact in enumerate(known):
-        say(f"{'' if place else 'knows:':<10} {_fact(fact)}")
+        say_under(f"{'' if place else 'knows:':<10} ", _fact(fact))
     if unknown := [name for name in fields if name not in {fact.name for fact in known}]:
         say(f"{'unknown:':<10} {', '.join(unknown)}")
 
@@ -188,12 +205,11 @@ def explain(run: RunId, db: Db = None, as_json: Json = False) -> None:
     say(f"persisted:       all up to record {told.seq}, {when(told.saved_at)}, hash {told.head[:12]}")
     if told.off_course is not None:
         off = told.off_course
-        say(f"off course:      at record {off.seq}: {off.what}")
+        say_under("off course:      ", f"at record {off.seq}: {off.what}")
         say(f"                 then {_folded(list(off.path)) or 'nowhere'}")
-    say(
-        f"advice:          {told.advice}: {told.why}"
-        + (f"\n                 {told.command}" if told.command else "")
-    )
+    say_under("advice:          ", f"{told.advice}: {told.why}")
+    if told.command:
+        say(f"                 {told.command}")
 
 
 def _effect(call: CallAccount) -> str:
@@ -262,7 +278,7 @@ def journal(
             if as_json:
                 say_json_line({**record._asdict(), "body": body})
             else:
-                say(f"{record.seq:>5}  {lasting(record.at - started):>8}  {tell(record.kind, body)}")
+                say_under(f"{record.seq:>5}  {lasting(record.at - started):>8}  ", tell(record.kind, body))
         if verify:
             bad = first_bad(store.records(name), first_digest(store, name))
             if bad is not None:

@@ -67,7 +67,7 @@ def _live() -> Iterator[Observer]:
         if len(moved) > _SHOWN:
             table.add_row("", Text(f"… {after.steps - _SHOWN} earlier transitions", style="dim"))
         for _, made, now in moved[-_SHOWN:]:
-            table.add_row(Text(lasting(now - after.started), style="dim"), arrow(definition, made))
+            table.add_row(Text(lasting(now - after.started), style="dim"), Text(arrow(definition, made)))
         if not after.finished:
             elapsed = lasting(time.time() - after.started)
             most = (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import cache
 from typing import Annotated, Any, TextIO
+from unicodedata import east_asian_width
 
 import typer
 
@@ -56,8 +58,62 @@ def stdout() -> TextIO:
 
 
 def say(text: str = "") -> None:
-    """Print a line of the result."""
-    print(text, file=stdout(), flush=True)
+    """Print a line of the result; what would move the cursor, or turn the text round, is spelled out."""
+    print(_MOVES.sub(_spelled, text), file=stdout(), flush=True)
+
+
+def say_under(head: str, text: str) -> None:
+    """Print a text that may be anybody's after words of ours.
+
+    It is one line; in a terminal, what of it has no room there goes on under its beginning, not under the words of ours,
+    so that it cannot pose as one of them.
+    """
+    line = plain(text)
+    if stdout().isatty():
+        indent = max(2, len(head))
+        line = f"\n{' ' * indent}".join(wrapped(line, columns() - indent))
+    say(f"{head}{line}")
+
+
+def columns() -> int:
+    """Return how wide the terminal is; where there is none, as wide as it need be."""
+    return max(40, os.get_terminal_size(stdout().fileno()).columns) if stdout().isatty() else 1 << 20
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, with what does not print spelled out."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return a text's words in lines of at most so many cells; a word that is longer is cut."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        while word:
+            room = width - _cells(line) - bool(line)
+            if _cells(word) <= room:
+                line, word = f"{line} {word}" if line else word, ""
+            elif line:
+                lines, line = [*lines, line], ""
+            else:
+                cut = next(n for n in range(len(word), 0, -1) if n == 1 or _cells(word[:n]) <= width)
+                lines, word = [*lines, word[:cut]], word[cut:]
+    return [*lines, line] if line or not lines else lines
+
+
+def _cells(text: str) -> int:
+    """Return how many places a text takes on a screen."""
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"  # as JSON has it
+
+
+_MOVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls but for tab and end of line, and the marks that turn the direction of a text (UAX 9)."""
 
 
 def say_json(data: Any) -> None:

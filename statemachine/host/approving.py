@@ -7,7 +7,8 @@ import contextlib
 import json
 import os
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,9 @@ from statemachine.approvals.policy import Notifier, Policy, read_policy
 from statemachine.errors import EventRefused, StateMachineError
 from statemachine.host.view import restore
 from statemachine.journal import decode
-from statemachine.kernel import ANNOUNCED, DECIDED, RELEASED, Event, PendingApproval, Snapshot
+from statemachine.kernel import ANNOUNCED, DECIDED, RELEASED, Event, PendingApproval, Snapshot, Untold
 from statemachine.machine.definition import Definition
 from statemachine.store import Store
-
-POLICY = "STATEMACHINE_POLICY"
-"""The environment variable that names the policy."""
 
 _MOST = 10_000
 """Waiting runs that are looked at for requests."""
@@ -29,11 +27,8 @@ _MOST = 10_000
 _TELLING = 30.0
 """Seconds that one way of telling people may take."""
 
-
-def policy_of(store: Store) -> Policy:
-    """Return the policy that counts for a store: of ``STATEMACHINE_POLICY``, else ``policy.yaml`` beside it."""
-    named = os.environ.get(POLICY)
-    return read_policy(Path(named or Path(store.name).resolve().with_name("policy.yaml")))
+_SAID = 200
+"""Characters that are kept of what went wrong with one."""
 
 
 class Desk:
@@ -76,6 +71,7 @@ class Desk:
             if isinstance(pending, PendingApproval):
                 body = self._body(pending.request)
                 more = {"granted": list(pending.granted), "asked": pending.asked, "held": pending.held}
+                more["untold"] = [asdict(way) for way in pending.untold]
                 yield {"run": stored.id, "machine_name": stored.name, **body, **more}
 
     def request(self, request: str) -> tuple[Request, dict[str, Any]]:
@@ -118,6 +114,27 @@ class Desk:
         """Return why a decision would not count now; empty when it would, as far as the policy can say."""
         return why_void(decision, self.request(decision.request)[0], self.policy, now)
 
+    def yeses(self, request: str, now: float) -> dict[str, Decision]:
+        """Return, by approver, the yeses to an open request that count, also those that no driver has taken yet."""
+        posted = [
+            decision
+            for message in self.store.inbox(request.partition(":")[0])
+            if message.event == DECIDED
+            and isinstance(message.payload, dict)
+            and (decision := self._readable(message.payload["payload"])) is not None
+            and (decision.request, decision.verdict) == (request, "approve")
+            and not self.check(decision, now)
+        ]
+        return {decision.approver: decision for decision in (*self._counted(request), *posted)}
+
+    @staticmethod
+    def _readable(data: Any) -> Decision | None:
+        """Return the decision that was put into an inbox; None when it is none: anyone may put anything there."""
+        try:
+            return Decision.from_data(data)
+        except (KeyError, TypeError):
+            return None
+
     # For drivers
 
     def decided(self, machine: str, snapshot: Snapshot, data: Mapping[str, Any], now: float) -> Event:
@@ -153,29 +170,54 @@ class Desk:
 
     def _lapsed(self, request: str, now: float) -> str:
         """Return why a yes to a request, which counted when it was given, does not at the moment of use."""
-        # What never counted may be anything, and need not even be a decision.
-        counted = [
-            body["decision"] for body in self._decisions(request) if body["result"] in ("counted", "held")
-        ]
-        for decision in map(Decision.from_data, counted):
+        for decision in self._counted(request):
             if why := self.check(decision, now):
                 return f"{decision.approver} said yes, and {why}"
         return ""
+
+    def _counted(self, request: str) -> list[Decision]:
+        """Return the yeses to a request that counted."""
+        # What never counted may be anything, and need not even be a decision.
+        counted = (b["decision"] for b in self._decisions(request) if b["result"] in ("counted", "held"))
+        return [Decision.from_data(data) for data in counted]
 
     def _hold(self, machine: str, snapshot: Snapshot, now: float) -> dict[str, Any]:
         assert isinstance(snapshot.pending, PendingApproval)
         frozen = self.policy.frozen(machine, snapshot.pending.tool, now)
         return {} if frozen is None else {"hold": frozen[0], "because": frozen[1]}
 
-    async def announce(self, pending: PendingApproval) -> Event:
-        """Tell people of a request that is committed; return the event that says who was told."""
+    async def announce(self, pending: PendingApproval, clock: Callable[[], float]) -> Event:
+        """Tell people of a request that is committed, or again where that failed; return the event that says how."""
         body = {"run": pending.request.partition(":")[0], **self._body(pending.request)}
-        told = [await _tell(way, body) for way in self.policy.notify]
-        return Event(ANNOUNCED, {"request": pending.request, "told": told})
+        ways, failed, began = self.policy.ways, {way.way: way for way in pending.untold}, clock()
+        due = [name for name, way in failed.items() if 0 < way.again <= began] if pending.announced else ways
+        # At once: one that hangs does not keep the others from being told.
+        errors = await asyncio.gather(*(_try(ways.get(name), body) for name in due))
+        tried = dict(zip(due, errors, strict=True))
+        untold = [
+            _failed(name, error, ways.get(name), failed.get(name), clock())
+            for name, error in tried.items()
+            if error
+        ]
+        told = [name for name, error in tried.items() if not error]
+        return Event(ANNOUNCED, {"request": pending.request, "told": told, "untold": untold})
+
+
+async def _try(way: Notifier | None, body: Mapping[str, Any]) -> str:
+    return "the policy names it no more" if way is None else await _tell(way, body)
+
+
+def _failed(name: str, error: str, way: Notifier | None, before: Untold | None, now: float) -> dict[str, Any]:
+    """Return what is noted of a way that failed, and when it is tried again if it is."""
+    attempt = before.attempt + 1 if before is not None else 1
+    noted: dict[str, Any] = {"way": name, "attempt": attempt, "error": error}
+    if way is not None and attempt <= way.retry.max:
+        noted["again"] = now + way.retry.seconds(attempt)
+    return noted
 
 
 async def _tell(way: Notifier, body: Mapping[str, Any]) -> str:
-    """Tell of a request in one way; return the way's name, with what went wrong if something did."""
+    """Tell of a request in one way; return what went wrong, empty when nothing did."""
     text = json.dumps(body, ensure_ascii=False, default=str)
     try:
         async with asyncio.timeout(_TELLING):
@@ -184,10 +226,10 @@ async def _tell(way: Notifier, body: Mapping[str, Any]) -> str:
             else:
                 await asyncio.to_thread(_file if way.file is not None else _post, way, text)
     except TimeoutError:
-        return f"{way.name} (failed: no end within {_TELLING:g} s)"
+        return f"no end within {_TELLING:g} s"
     except (OSError, ValueError) as error:
-        return f"{way.name} (failed: {error})"
-    return way.name
+        return (str(error) or type(error).__name__)[:_SAID]
+    return ""
 
 
 async def _shell(words: tuple[str, ...], text: str) -> None:

@@ -20,6 +20,7 @@ from statemachine.host.sleep import Sleep
 from statemachine.host.standing import ledger_of
 from statemachine.host.stopping import Stops
 from statemachine.kernel import (
+    ANNOUNCED,
     FINISH,
     RECOVER,
     RELEASED,
@@ -196,9 +197,11 @@ class Driver:
             now, pending = self.now(), self.snapshot.pending
             if isinstance(pending, PendingApproval) and not pending.announced:
                 # Before its time is looked at: what expired while nobody drove the run is told of all the same.
-                return await self.services.desk.announce(pending), ()
-            timed = due(self.definition, self.snapshot)
+                return await self.services.desk.announce(pending, self.now), ()
+            timed = due(self.definition, self.snapshot, now)
             if timed is not None and timed[0] <= now:
+                if timed[1].name == ANNOUNCED and isinstance(pending, PendingApproval):
+                    return await self.services.desk.announce(pending, self.now), ()
                 return self._timed(timed[1], now), ()
             if isinstance(pending, PendingCall) and self.call is None:
                 if pending.phase == "sent":

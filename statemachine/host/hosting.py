@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import re
 import secrets
 import shutil
@@ -23,7 +22,7 @@ from statemachine.errors import (
     StateMachineError,
     StoreUnusable,
 )
-from statemachine.host.approving import POLICY, Desk
+from statemachine.host.approving import Desk
 from statemachine.host.committing import Committer
 from statemachine.host.driver import Driver, Observer, make_folder
 from statemachine.host.given import (
@@ -33,7 +32,7 @@ from statemachine.host.given import (
 from statemachine.host.leasing import LEASE, Leases
 from statemachine.host.owner import is_dead, new_owner, user
 from statemachine.host.pinned import pin, pinned, warn_of_other_code
-from statemachine.host.places import DEFAULT_DB, default_db, new_run, work_folder
+from statemachine.host.places import default_db, new_run, policy_file, work_folder
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
 from statemachine.host.stopping import Stops
@@ -93,10 +92,9 @@ class Hosting:
         self.owner = new_owner()
         self.follow = follow
         self.patience = patience
-        base = Path(DEFAULT_DB) if "://" in self._place else Path(self._place)
-        self.policy = policy or Path(os.environ.get(POLICY) or base.resolve().with_name("policy.yaml"))
+        self.policy = policy or policy_file(self._place)
         self.starter = user() if starter is None else starter
-        self._work = work_folder(base)
+        self._work = work_folder(self._place)
         self._committer = Committer(lambda: self.store)
         self.leases = Leases(lambda: self.store, self.owner, self.clock, lease)
         self._drivers: dict[str, Driver] = {}

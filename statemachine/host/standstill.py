@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from statemachine.approvals.decision import Decision
 from statemachine.approvals.policy import Policy
+from statemachine.host.approving import Desk
 from statemachine.host.owner import is_dead
 from statemachine.host.pinned import declared
-from statemachine.journal import decode
-from statemachine.kernel import PendingApproval, PendingCall, Snapshot
+from statemachine.kernel import PendingApproval, PendingCall, Snapshot, Untold
 from statemachine.machine.model import Declaration
 from statemachine.store import Stop, Store, StoredRun
 
@@ -32,6 +32,7 @@ class Standstill:
         who: Who can act.
         act: What they would type; empty when there is nothing to do but wait.
         also: What would hold it up next.
+        untold: The ways in which people could not be told that they are waited for.
     """
 
     what: For
@@ -42,34 +43,34 @@ class Standstill:
     who: str = ""
     act: str = ""
     also: str = ""
+    untold: tuple[Untold, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
         return asdict(self)
 
 
-def standstill(
-    store: Store, stored: StoredRun, snapshot: Snapshot, policy: Policy, now: float
-) -> Standstill | None:
+def standstill(desk: Desk, stored: StoredRun, snapshot: Snapshot, now: float) -> Standstill | None:
     """Return why a run does not move; None when it has ended.
 
     Args:
-        store: Where it lies.
+        desk: Who may approve, and the store in which it lies.
         stored: The run.
         snapshot: Where it is.
-        policy: Who may approve.
         now: The time, in seconds since the epoch.
     """
     if stored.finished is not None:
         return None
-    declaration, pending, run = declared(store, stored.machine), snapshot.pending, stored.id
-    held = _stop(store, declaration, snapshot)
+    declaration, pending, run = declared(desk.store, stored.machine), snapshot.pending, stored.id
+    held = _stop(desk.store, declaration, snapshot)
     also = str(held) if held is not None else ""
     match pending:
         case PendingApproval() if pending.held > now:
-            return _frozen(pending, policy, also)
+            return _frozen(pending, desk.policy, also)
+        case PendingApproval() if held is not None and (yeses := _enough(desk, pending, now)):
+            return _stopped(held, pending, yeses)
         case PendingApproval() if not pending.held and pending.expires > now:
-            return _approval(store, stored, pending, policy, now, also)
+            return _approval(desk, pending, now, also)
         case PendingCall(phase="doubt", key=key, tool=tool):
             return Standstill(
                 "decision",
@@ -114,15 +115,41 @@ def _stop(store: Store, declaration: Declaration, snapshot: Snapshot) -> Stop | 
     return next((s for s in store.stops() if s.holds(snapshot.run, machine, tool or "")), None)
 
 
-def _approval(
-    store: Store, stored: StoredRun, pending: PendingApproval, policy: Policy, now: float, also: str
+def _enough(desk: Desk, pending: PendingApproval, now: float) -> list[Decision]:
+    """Return the yeses that let a call be made, were it not stopped; none if they are not enough, or too late."""
+    if not pending.held and pending.expires <= now:
+        return []
+    yeses = list(desk.yeses(pending.request, now).values())
+    glass = pending.break_glass or any(yes.break_glass for yes in yeses)
+    needed = max(desk.request(pending.request)[1]["needed"], 2 if glass else 1)
+    return yeses if pending.held or len(yeses) >= needed else []
+
+
+def _stopped(held: Stop, pending: PendingApproval, yeses: list[Decision]) -> Standstill:
+    """Return that nobody needs to answer any more, and a stop holds the call."""
+    until = min(yes.until for yes in yeses)
+    return _by_stop(
+        held,
+        max(held.at, *(yes.at for yes in yeses)),
+        f", to call {pending.tool}, which {' and '.join(yes.approver for yes in yeses)} approved",
+        until if pending.held else min(until, pending.expires),
+        "the approval counts no more",
+    )
+
+
+def _by_stop(
+    held: Stop, since: float, about: str = "", until: float | None = None, then: str = ""
 ) -> Standstill:
-    _, _, seq = pending.request.partition(":")
-    (record,) = store.records(stored.id, after=int(seq) - 1, until=int(seq))
-    asked: Any = decode(record.body, store.blob)
-    (first,) = store.records(stored.id, until=1)
-    starter = json.loads(first.body).get("by", "")
-    roles, missing = tuple(asked["approvers"]), asked["needed"] - len(pending.granted)
+    """Return that a run waits for a stop to be lifted."""
+    lift = {"run": held.name, "all": "--all"}.get(held.scope, f"--{held.scope} {held.name}")
+    says = f"the stop to be lifted{about}: {held}"
+    return Standstill("stop", says, since, until, then, "who may operate", f"statemachine start {lift}")
+
+
+def _approval(desk: Desk, pending: PendingApproval, now: float, also: str) -> Standstill:
+    request, asked = desk.request(pending.request)
+    policy, starter = desk.policy, request.starter
+    roles, missing = request.approvers, asked["needed"] - len(pending.granted)
     may = [
         name
         for name in policy.approvers
@@ -147,6 +174,7 @@ def _approval(
         f"statemachine approvals show {pending.request}, then: statemachine approvals approve | deny {pending.request} "
         f"--as {name}",
         also,
+        pending.untold,
     )
 
 
@@ -177,15 +205,7 @@ def _to_be_driven(
     calling = pending if isinstance(pending, PendingCall) and pending.phase == "sent" else None
     alive = owner is not None and not is_dead(owner)
     if held is not None and calling is None:
-        lift = {"run": held.name, "all": "--all"}.get(held.scope, f"--{held.scope} {held.name}")
-        says = f"the stop to be lifted: {held}"
-        return Standstill(
-            "stop",
-            says,
-            max(held.at, stored.updated),
-            who="who may operate",
-            act=f"statemachine start {lift}",
-        )
+        return _by_stop(held, max(held.at, stored.updated))
     if alive and until > now:
         if calling is None:
             return Standstill(

@@ -1,6 +1,6 @@
 """Verify the journals of a statemachine store: nothing but this file and Python 3.11 is needed.
 
-Usage: python verify.py runs.db|records.jsonl [--anchor FILE]
+Usage: python verify.py runs.db|records.jsonl [--anchor FILE] [--policy policy.yaml] [--key NAME=ed25519:... ...]
 
 It answers, without the program that wrote them: are these the records that were written? What is promised:
 
@@ -17,8 +17,12 @@ It answers, without the program that wrote them: are these the records that were
    SHA-256 over the lines "run seq hash" of all runs, by id, and the SHA-256 of the checkpoint before. A record that
    was anchored and is gone, or has another hash, was cut off, rolled back or written anew.
 
-Not looked at here, but by `statemachine audit verify`: signatures (no Ed25519 in Python's own library), snapshots,
-and whether the records are a path of the machine.
+4. With public keys, of a policy or given one by one: each decision that counted, each signed erasure and each signed
+   checkpoint bears its signer's Ed25519 signature (RFC 8032) over RFC 8785 JSON of itself without the signature, an
+   erasure with run and seq. A decision is on a request of this run, which names its machine and its input's digest
+   (SHA-256 of salt and input), it was in time, and whoever started the run did not approve.
+
+Not looked at here, but by `statemachine audit verify`: snapshots, and whether the records are a path of the machine.
 Exit code: 0 all is as it was written, 1 something is not, 2 a file cannot be read.
 """
 
@@ -29,11 +33,14 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from statemachine.host.ed25519 import verifies
 
 Heads = dict[str, tuple[int, str]]
 
@@ -55,6 +62,15 @@ def hash_of(run: str, seq: int, at: float, kind: str, body: str, prev: str, salt
     return sha256(text.encode()).hexdigest()
 
 
+def canonical(data: dict[str, Any]) -> bytes:
+    """Write an object without parts of its own as RFC 8785 does."""
+    parts = (
+        f"{json.dumps(name)}:{number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in sorted(data.items())
+    )
+    return f"{{{','.join(parts)}}}".encode()
+
+
 def genesis(run: str, machine: str) -> str:
     """Return what the first record of a run holds as the hash before it."""
     pair = {"machine": machine, "run": run}
@@ -62,8 +78,113 @@ def genesis(run: str, machine: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def read_keys(text: str) -> dict[str, dict[str, str]]:
+    """Return the public keys in a policy's text by name, of ``approvers`` and of ``signers``.
+
+    This reads no YAML, but looks for `NAME: {... key: "ed25519:..."`; it refuses a file of which it misses a key.
+    """
+    found: dict[str, dict[str, str]] = {"approvers": {}, "signers": {}}
+    text = re.sub(r"(?m)(^|\s)#.*$", "", text)
+    for part in re.split(r"(?m)^(?=[a-z])", text):
+        names = found.get(part.partition(":")[0], {})
+        for key in re.finditer(r"\bkey[\"']?\s*:\s*[\"']?(ed25519:[A-Za-z0-9+/]{43}=)", part):
+            before = re.findall(r"([A-Za-z_][\w.-]*)[\"']?\s*:\s*(?:\{|\n)", part[: key.start()])
+            names[[name for name in before if name not in ("roles", "until")][-1]] = key[1]
+    if sum(map(len, found.values())) != text.count("ed25519:"):
+        raise ValueError(
+            "not all keys of the policy can be read here; give them one by one: --key NAME=ed25519:..."
+        )
+    return found
+
+
+class Signatures:
+    """Verifies what is signed, record by record of whole chains.
+
+    Args:
+        approvers: Who decides and erases, by name; each public key as ``ed25519:`` and base64.
+        signers: Who else signs checkpoints.
+        values: Returns a value that is kept apart, by its SHA-256.
+    """
+
+    def __init__(self, approvers: dict[str, str], signers: dict[str, str]) -> None:
+        self.approvers, self.all = approvers, {**approvers, **signers}
+        self.values: Callable[[str], bytes | None] = lambda digest: None
+        self.count = 0
+        self.run = self.starter = ""
+        self.requests: dict[str, dict[str, Any]] = {}
+
+    def wrong(self, name: str, keys: dict[str, str], data: dict[str, Any], **more: Any) -> str:
+        """Return what is wrong with the signature in some data; empty when it is its signer's."""
+        if name not in keys:
+            return f"there is no key of {name}"
+        message = canonical({**{n: v for n, v in data.items() if n != "signature"}, **more})
+        try:
+            public, signature = b64decode(keys[name][8:]), b64decode(data["signature"], validate=True)
+        except (ValueError, TypeError):
+            return "its signature is none"
+        self.count += 1
+        return "" if verifies(public, signature, message) else f"its signature is not {name}'s"
+
+    def look(self, run: str, seq: int, at: float, kind: str, text: str) -> str:
+        """Return what is wrong with a record; empty when nothing is, or it is not signed."""
+        if run != self.run:
+            self.run, self.requests = run, {}
+        if kind not in ("run_started", "approval_requested", "approval_decided", "run_erased"):
+            return ""
+        body = json.loads(text, object_hook=self.whole)
+        if kind == "run_started":
+            self.starter = body.get("by", "")
+        elif kind == "run_erased":
+            return (
+                self.wrong(body["by"], self.approvers, body, run=run, seq=seq) if "signature" in body else ""
+            )
+        elif kind == "approval_requested":
+            self.requests[body["request"]] = body
+            given = json.dumps(body.get("input"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            if (
+                "$erased" not in body
+                and body["digest"] != sha256(f"{body.get('salt', '')}{given}".encode()).hexdigest()
+            ):
+                return "the digest that people sign is not that of the input"
+        elif body["result"] not in ("void", "expired") and not body.get("decision", {}).get("by_time"):
+            return self.decided(body["decision"], at)
+        return ""
+
+    def decided(self, told: dict[str, Any], at: float) -> str:
+        """Return why a decision that counted should not have; empty when it should."""
+        names = [
+            "request",
+            "machine",
+            "digest",
+            "verdict",
+            "approver",
+            "reason",
+            "at",
+            "until",
+            "nonce",
+            "break_glass",
+            "signature",
+        ]
+        decision, asked = {name: told[name] for name in names}, self.requests.get(told["request"])
+        if asked is None or (asked["machine"], asked["digest"]) != (told["machine"], told["digest"]):
+            return "it is a decision on something else"
+        if at >= told["until"]:
+            return "the decision had expired"
+        if told["verdict"] == "approve" and told["approver"] == self.starter:
+            return f"{self.starter} started the run, and approved"
+        return self.wrong(told["approver"], self.approvers, decision)
+
+    def whole(self, found: dict[str, Any]) -> Any:
+        """Put a value that is kept apart into its place."""
+        data = self.values(found["$blob"]) if isinstance(found.get("$blob"), str) else None
+        return found if data is None else json.loads(data, object_hook=self.whole)
+
+
 def check_chains(
-    records: Iterable[tuple[Any, ...]], heads: Heads, hashes: set[tuple[str, int, str]]
+    records: Iterable[tuple[Any, ...]],
+    heads: Heads,
+    hashes: set[tuple[str, int, str]],
+    signatures: Signatures | None = None,
 ) -> list[str]:
     """Return what is wrong with records that come run by run; note in ``heads`` where each run ends.
 
@@ -71,6 +192,7 @@ def check_chains(
         records: run, seq, at, kind, body, prev, hash and salt of each.
         heads: Filled with the last good record of each run.
         hashes: Those that an anchor names; the ones that are found are taken out.
+        signatures: Verifies what is signed; None leaves that out.
     """
     problems: list[str] = []
     broken, seq, last = "", 0, ""
@@ -99,6 +221,12 @@ def check_chains(
             suspect = suspect or seq
         elif kind == "run_erased":
             suspect = 0 if json.loads(body).get("left") == left.hexdigest() else seq
+        if signatures is not None:
+            try:
+                wrong = signatures.look(run, seq, at, kind, body)
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                wrong = f"it is not what the program writes: {error!r}"
+            problems += [f"run {run}, record {seq}: {wrong}"] if wrong else []
         heads[run] = (seq, last)
         hashes.discard((run, seq, last))
     return problems + unaccounted(now, suspect)
@@ -109,7 +237,9 @@ def unaccounted(run: str, seq: int) -> list[str]:
     return [f"run {run}, record {seq}: what is left of it is not what its erasure left"] if seq else []
 
 
-def check_database(file: Path, anchored: Heads, store: str) -> tuple[list[str], Heads]:
+def check_database(
+    file: Path, anchored: Heads, store: str, signatures: Signatures | None = None
+) -> tuple[list[str], Heads]:
     """Return what is wrong with a store, and where its runs end; the file is not changed."""
     log = file.with_name(f"{file.name}-wal")
     how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
@@ -123,7 +253,11 @@ def check_database(file: Path, anchored: Heads, store: str) -> tuple[list[str], 
     if not any(row[1] == "salt" for row in database.execute("PRAGMA table_info(records)")):
         columns = columns.replace("salt", "''")  # a store of old
     rows = database.execute(f"SELECT {columns} FROM records ORDER BY run, seq")
-    problems += check_chains(rows, heads, wanted)
+    if signatures is not None:
+        signatures.values = lambda digest: next(
+            (row[0] for row in database.execute("SELECT data FROM blobs WHERE digest = ?", [digest])), None
+        )
+    problems += check_chains(rows, heads, wanted, signatures)
     problems += [
         f"run {run}, record {seq}: it was anchored, and is not there" for run, seq, _ in sorted(wanted)
     ]
@@ -153,7 +287,7 @@ def check_database(file: Path, anchored: Heads, store: str) -> tuple[list[str], 
     return problems, heads
 
 
-def check_lines(file: Path, anchored: Heads) -> tuple[list[str], Heads]:
+def check_lines(file: Path, anchored: Heads, signatures: Signatures | None = None) -> tuple[list[str], Heads]:
     """Return what is wrong with exported records, a JSON object a line, and where their runs end."""
 
     def rows() -> Iterator[tuple[Any, ...]]:
@@ -173,14 +307,14 @@ def check_lines(file: Path, anchored: Heads) -> tuple[list[str], Heads]:
 
     heads: Heads = {}
     wanted = {(run, seq, head) for run, (seq, head) in anchored.items()}
-    problems = check_chains(rows(), heads, wanted)
+    problems = check_chains(rows(), heads, wanted, signatures)
     problems += [
         f"run {run}, record {seq}: it was anchored, and is not there" for run, seq, _ in sorted(wanted)
     ]
     return problems, heads
 
 
-def read_anchors(file: Path) -> tuple[list[str], Heads, str]:
+def read_anchors(file: Path, signatures: Signatures | None = None) -> tuple[list[str], Heads, str]:
     """Return what is wrong with a file of anchors, each run's head in it, and which store it is of."""
     heads: Heads = {}
     new: Heads = {}
@@ -191,9 +325,7 @@ def read_anchors(file: Path) -> tuple[list[str], Heads, str]:
         if "run" in data:
             new[data["run"]] = (data["seq"], data["head"])
             continue
-        parts = (f"{json.dumps(k)}:{number(v) if isinstance(v, float) else json.dumps(v, ensure_ascii=False)}"
-                 for k, v in sorted(data.items()))  # fmt: skip
-        checkpoint = sha256(f"{{{','.join(parts)}}}".encode()).hexdigest()
+        checkpoint = sha256(canonical(data)).hexdigest()
         if checkpoint in seen:  # handed on twice, because nobody knew whether it had arrived
             new = {}
             continue
@@ -202,6 +334,9 @@ def read_anchors(file: Path) -> tuple[list[str], Heads, str]:
         digest = sha256("".join(lines).encode()).hexdigest()
         if (data["prev"], data["digest"], data["runs"]) != (prev, digest, len(heads)):
             return [f"{file}, line {place}: this checkpoint is not the one that was written"], {}, ""
+        wrong = signatures.wrong(data["by"], signatures.all, data) if signatures and data["by"] else ""
+        if wrong:
+            return [f"{file}, line {place}: {wrong}"], {}, ""
         seen.add(checkpoint)
         prev, store = checkpoint, data["store"]
     if new:
@@ -214,24 +349,34 @@ def main(words: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Verify the journals of a statemachine store.")
     options.add_argument("file", type=Path, help="a store (SQLite), or records as JSON lines")
     options.add_argument("--anchor", type=Path, help="a file that `statemachine audit anchor` wrote")
+    options.add_argument("--policy", type=Path, help="the policy, for the public keys of those who sign")
+    options.add_argument(
+        "--key", action="append", default=[], metavar="NAME=ed25519:...", help="one who signs"
+    )
     given = options.parse_args(words)
     try:
-        problems, anchored, store = read_anchors(given.anchor) if given.anchor else ([], {}, "")
+        keys = read_keys(given.policy.read_text(encoding="utf-8") if given.policy else "")
+        keys["approvers"].update(key.split("=", 1) for key in given.key)
+        signatures = Signatures(**keys) if given.policy or given.key else None
+        problems, anchored, store = read_anchors(given.anchor, signatures) if given.anchor else ([], {}, "")
         with given.file.open("rb") as opened:
             is_database = opened.read(16) == b"SQLite format 3\0"
         found, heads = (
-            check_database(given.file, anchored, store) if is_database else check_lines(given.file, anchored)
+            check_database(given.file, anchored, store, signatures)
+            if is_database
+            else check_lines(given.file, anchored, signatures)
         )
     except (OSError, ValueError, LookupError, TypeError, sqlite3.Error) as error:
         print(f"cannot be read: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     problems += found
-    for problem in problems:
-        print(problem)
-    records = sum(seq for seq, _ in heads.values())
-    print(
-        f"{len(heads)} runs, {records} records: {f'{len(problems)} problems' if problems else 'all as written'}"
+    for problem in problems:  # of a store that somebody has changed it may quote anything
+        print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem))
+    signed = (
+        "no keys given: signatures not looked at" if signatures is None else f"{signatures.count} signatures"
     )
+    how = f"{len(problems)} problems" if problems else "all as written"
+    print(f"{len(heads)} runs, {sum(seq for seq, _ in heads.values())} records, {signed}: {how}")
     return 1 if problems else 0
 
 

@@ -90,6 +90,8 @@ def no_place(old: Definition, new: Definition, snapshot: Snapshot) -> Reason | N
     kinds = [definition.declaration.states[name].kind for definition in (old, new)]
     if kinds[0] != kinds[1]:
         return "state", f"{name} {_DOES[kinds[1]]}; it {_DID[kinds[0]]}"
+    if uncounted := sorted(new.counted - old.counted):
+        return "guard", f"`history.{uncounted[0]}` was not counted before the run was forked off"
     lost = [field for field in snapshot.context if field not in new.declaration.context]
     return ("inputs", f"there is no field `{lost[0]}`, which the run begins with") if lost else None
 

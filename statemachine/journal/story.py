@@ -91,6 +91,15 @@ def _requested(body: Body) -> str:
     return f"asks {who}{many} to approve {body['tool']} with {_short(body['input'])}"
 
 
+def _announced(body: Body) -> str:
+    told = f"told of request {body['request']}: {', '.join(body['told']) or 'nobody'}"
+    for way in body.get("untold", ()):
+        if isinstance(way, Mapping):  # else it was erased
+            again = "is tried again" if "again" in way else "is not tried again"
+            told += f"; {way['way']} failed, try {way['attempt']} ({_short(way['error'])}), and {again}"
+    return told
+
+
 def _decided(body: Body) -> str:
     told = body.get("decision", {})
     reason = f": {_short(told['reason'])}" if told.get("reason") else ""
@@ -154,9 +163,7 @@ _TELLERS: dict[str, Callable[[Body], str]] = {
     "call_resolved": _resolved,
     "context_changed": _edited,
     "approval_requested": _requested,
-    "approval_announced": lambda body: (
-        f"told of request {body['request']}: {', '.join(body['told']) or 'nobody'}"
-    ),
+    "approval_announced": _announced,
     "approval_decided": _decided,
     "approval_refused": lambda body: (
         f"does not ask again to call {body['tool']}: it was denied (asked {body['asked']} times)"

@@ -1,7 +1,7 @@
 """How a run moves: one pure step, the snapshot it gives, and the receipt that accounts for it."""
 
 from statemachine.kernel.byhand import checked_edit, fork
-from statemachine.kernel.due import due, waiting_for
+from statemachine.kernel.due import UNTOLD, due, waiting_for
 from statemachine.kernel.events import (
     AGAIN,
     ANNOUNCED,
@@ -31,6 +31,7 @@ from statemachine.kernel.snapshot import (
     Snapshot,
     Source,
     Timer,
+    Untold,
 )
 from statemachine.kernel.step import queue, start, step
 
@@ -49,6 +50,7 @@ __all__ = [
     "REVIEWED",
     "START",
     "UNDO_NEXT",
+    "UNTOLD",
     "Candidate",
     "Entry",
     "Event",
@@ -62,6 +64,7 @@ __all__ = [
     "Source",
     "Step",
     "Timer",
+    "Untold",
     "checked_edit",
     "due",
     "fork",

@@ -10,6 +10,7 @@ from typing import Any
 from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.byhand import marked
+from statemachine.kernel.counting import ended, wrote
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import caller_of, inputs_of, intend, send
 from statemachine.kernel.events import AGAIN, FINISH, NOTHING, RECOVER, RESOLVE, Event, Step
@@ -48,6 +49,8 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         draft.edited = marked(draft.edited, f"call {call.tool}")
     if outcome.cost:
         draft.cost = {**draft.cost, **{u: draft.cost.get(u, 0) + c for u, c in outcome.cost.items()}}
+    if call.undoes is None:
+        wrote(draft, call.tool, outcome)
     if call.refreshes is not None:
         return _refreshed(draft, call, outcome)
     repeatable = draft.definition.declaration.tools[call.tool].repeatable
@@ -55,19 +58,23 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         body["trusted"] = False
         if outcome.failure is not None and not repeatable and outcome.failure.failure in _UNCERTAIN:
             return _doubt(draft, call._replace(after=outcome.failure.failure), FINISH)
+        ended(draft, call.tool, outcome.failure, outcome.not_done)
         return route(draft, AMENDED)
     if draft.rollback is not None:
         failure = outcome.failure
         if outcome.not_done:
             failure = Failure("data_error", f"only in part; not undone: {', '.join(outcome.not_done)}")
         if failure is None:
+            ended(draft, call.tool, None)
             return undone(draft, draft.rollback)
     else:
         failure = outcome.failure or _keep(draft, call.tool, outcome, checked)
     if failure is None:
+        ended(draft, call.tool, None, outcome.not_done)
         draft.failure = None  # what failed before has been answered
         return route(draft, "partial" if outcome.not_done else "done", output=outcome.output)
     if draft.stale:  # the call was made: only whether its answer is enough cannot be told
+        ended(draft, call.tool, None, outcome.not_done)
         return route(draft, "done")
     if failure.failure in _UNCERTAIN and not repeatable:
         return _doubt(draft, call._replace(after=failure.failure), FINISH)
@@ -99,6 +106,7 @@ def _keep(draft: Draft, tool: str, outcome: Outcome, checked: bool) -> Failure |
 
 def _failed(draft: Draft, call: PendingCall, failure: Failure) -> Step:
     name = f"failed.{failure.failure}"
+    ended(draft, call.tool, failure)
     policy = draft.definition.declaration.tools[call.tool].retry.get(failure.failure)
     used = call.retries.get(failure.failure, 0)
     if policy is None or used >= policy.max:
@@ -138,6 +146,7 @@ def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
             draft.definition, draft.definition.actions[reader].saves, outcome.output, reader
         )
         if not wrong:
+            ended(draft, call.tool, None, outcome.not_done)
             draft.write(values, call.tool, reader, outcome.observed)
             limit = limit_reached(draft, step=False, call=True)
             if limit is not None:
@@ -147,6 +156,7 @@ def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
             intend(draft, dict(draft.entries[-1][1]), None, call.retries, approved=grant)
             return draft.step(FINISH, "retry")
         failure = Failure("contract", wrong)
+    ended(draft, call.tool, failure)
     message = f"the data are stale, and {call.tool} could not read them anew: {failure.message}"
     draft.fail("stale_data", message, call.refreshes or call.tool)
     return route(draft, "failed.stale_data")
@@ -194,13 +204,14 @@ def _resolved(draft: Draft, call: PendingCall, event: Event) -> Step:
         return _doubt(draft, call, RESOLVE, ask=False)
     if happened:
         return _finished(draft, call, Outcome(event.payload.get("output")), checked=False)
-    if draft.amended and draft.rollback is None:
-        return route(draft, AMENDED)
-    if call.after is None:
-        return _again(draft, call, RESOLVE)
     # It failed, and now is known to have done nothing: the tool's policy decides, and ends it at last.
     known: FailureClass = "timeout" if call.after == "timeout" else "transient"
-    return _failed(draft, call, Failure(known, f"{call.after}; it is known by now that it did not happen"))
+    failure = Failure(known, f"{call.after}; it is known by now that it did not happen")
+    if draft.amended and draft.rollback is None:
+        if call.after is not None:
+            ended(draft, call.tool, failure)
+        return route(draft, AMENDED)
+    return _failed(draft, call, failure) if call.after is not None else _again(draft, call, RESOLVE)
 
 
 def _undo_doubted(draft: Draft, call: PendingCall, event: Event) -> Step:

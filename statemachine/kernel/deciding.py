@@ -17,7 +17,7 @@ from statemachine.kernel.enter import intend
 from statemachine.kernel.events import DECIDED, RELEASED, REVIEWED, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import answer, end_by_limit, route
-from statemachine.kernel.snapshot import Grant, Immediate, PendingApproval
+from statemachine.kernel.snapshot import Grant, Immediate, PendingApproval, Untold
 from statemachine.machine.definition import DENIED, EXPIRED, Action
 
 Result = Literal["granted", "counted", "held", "denied", "expired", "void"]
@@ -133,9 +133,29 @@ def _unanswered(draft: Draft, action: Action, pending: PendingApproval, event: s
 
 
 def announced(draft: Draft, pending: PendingApproval, event: Event) -> Step:
-    """Note that people were told of a request."""
-    draft.pending = replace(pending, announced=True)
-    draft.add("approval_announced", {"request": pending.request, "told": list(event.payload["told"])})
+    """Note in which ways people were told of a request, and in which not; those are tried again, within its time."""
+    told, failed = event.payload.get("told"), event.payload.get("untold", ())
+    if told is None:  # it is due, and nobody has tried
+        return draft.refuse(event.name, "unknown")
+    since = {way.way: way.since for way in pending.untold}
+    untold = [
+        Untold(
+            one["way"],
+            since.get(one["way"], draft.now),
+            one["attempt"],
+            one["error"],
+            again if (again := instant(one.get("again", 0.0))) < pending.expires else 0.0,
+        )
+        for one in failed
+    ]
+    tried = {*told, *(way.way for way in untold)}
+    kept = [way for way in pending.untold if way.way not in tried]
+    draft.pending = replace(pending, announced=True, untold=(*kept, *untold))
+    body: dict[str, Any] = {"request": pending.request, "told": list(told)}
+    if untold:
+        known = [{n: getattr(way, n) for n in ("way", "attempt", "error", "again")} for way in untold]
+        body["untold"] = [{n: value for n, value in one.items() if value} for one in known]
+    draft.add("approval_announced", body)
     return draft.step(event.name, "noted")
 
 

@@ -58,6 +58,7 @@ class Draft:
         "error",
         "event",
         "failure",
+        "history",
         "hold",
         "instead",
         "now",
@@ -117,6 +118,7 @@ class Draft:
         self.reviews = before.reviews
         self.edited = before.edited
         self.amended = before.amended
+        self.history = before.history
 
     def add(self, kind: str, body: Mapping[str, Any]) -> None:
         """Add a journal record."""
@@ -146,6 +148,8 @@ class Draft:
             value = self.failure
         elif root == "attempts":
             return self.attempts.get(path[0], 0)
+        elif root == "history":
+            return self.history.get(path[0], 0) if path[0] in self.definition.counted else None
         elif root == "fresh":
             return self.context.get(path[0]) is not None and not self._age_beyond(path[0])
         else:
@@ -224,6 +228,7 @@ class Draft:
             self.amended,
             before.code,
             before.salt,
+            self.history,
         )
         tried = tuple(self.candidates)
         receipt = Receipt(event, verdict, before.state, self.target, tried, self.instead, self.attempts)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from statemachine.clock import instant
-from statemachine.kernel.events import AGAIN, RELEASED, Event
+from statemachine.kernel.events import AGAIN, ANNOUNCED, RELEASED, Event
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Timer
 from statemachine.machine.definition import EXPIRED, Definition
 
+UNTOLD = ", of which not all could be told"
+"""How what a run waits for ends, when people could not be told of it in every way."""
 
-def due(definition: Definition, snapshot: Snapshot) -> tuple[float, Event] | None:
-    """Return when time itself moves the run next, and the event that it raises then."""
-    return min(coming(definition, snapshot), key=lambda moment: moment[0], default=None)
+
+def due(definition: Definition, snapshot: Snapshot, now: float = 0.0) -> tuple[float, Event] | None:
+    """Return when time itself moves the run next, and the event that it raises then.
+
+    Of all that is due ``now`` telling people again comes last: nobody is told of what is over.
+    """
+
+    def order(moment: tuple[float, Event]) -> tuple[float, bool, float]:
+        return max(moment[0], now), moment[1].name == ANNOUNCED, moment[0]
+
+    return min(coming(definition, snapshot), key=order, default=None)
 
 
 def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Event]]:
@@ -29,6 +39,8 @@ def coming(definition: Definition, snapshot: Snapshot) -> list[tuple[float, Even
         # Who is asked has a time to answer in; those who did answer, in time, need not do so again after a freeze.
         held = pending.held
         found.append((held, Event(RELEASED)) if held else (pending.expires, Event(EXPIRED)))
+        if (again := pending.told_again) and not held:
+            found.append((again, Event(ANNOUNCED, {"request": pending.request})))
     elif isinstance(pending, Timer):
         found.append((pending.due, Event("elapsed")))
     elif isinstance(pending, PendingCall) and pending.phase == "backoff":
@@ -56,8 +68,10 @@ def waiting_for(definition: Definition, snapshot: Snapshot) -> str:
             return "time"
         case PendingCall(phase="backoff", tool=tool):
             return f"time, to call {tool} again"
-        case PendingApproval(tool=tool, held=held):
-            return f"a freeze to end, to call {tool}" if held else f"approval of {tool}"
+        case PendingApproval(tool=tool, held=held) if held:
+            return f"a freeze to end, to call {tool}"
+        case PendingApproval(tool=tool, untold=untold):
+            return f"approval of {tool}{UNTOLD if untold else ''}"
         case PendingCall(phase="doubt", key=key):
             return f"a decision on call {key}"
         case None:

@@ -66,7 +66,8 @@ class Event(NamedTuple):
             For DECIDED ``request``, ``verdict`` (``approve`` or ``deny``), ``approver`` and what signs it;
             ``void`` says why it does not count, ``by_time`` that it is the policy's, ``hold`` until when the
             call must wait all the same, and ``because`` why. For RELEASED ``hold`` and ``because``, or
-            ``void`` where a yes does not count any more; for ANNOUNCED ``told``.
+            ``void`` where a yes does not count any more; for ANNOUNCED ``told``, the ways that worked, and
+            ``untold``, those that did not: ``way``, ``attempt``, ``error``, and when it is tried ``again``.
         by: Who sent it, if a person or a program outside did.
         hold: Whether the run is to be held, with nothing intended, before the call of the state that it enters.
     """

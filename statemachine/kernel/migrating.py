@@ -79,6 +79,7 @@ class _Mover:
             context=context,
             sources=sources,
             attempts=attempts,
+            history=self._history(),
             watched={name: seen for name, seen in watched.items() if name in new.states},
             code=code,
         )
@@ -149,6 +150,13 @@ class _Mover:
             else:
                 found[after] = count
         return found
+
+    def _history(self) -> dict[str, int]:
+        """Return the counts that the new version reads; what the old one did not read was not counted."""
+        kept, new = self.snapshot.history, self.new.counted
+        self.maps += [f"history.{n}, {kept[n]} so far, is not counted any more" for n in kept if n not in new]
+        self.maps += [f"history.{n} counts from here on" for n in sorted(new - self.old.counted)]
+        return {name: count for name, count in kept.items() if name in new}
 
     def _context(self) -> tuple[dict[str, Any], dict[str, Source], dict[str, Any]]:
         """Return the fields, their sources, and those fields that were filled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from statemachine.kernel.counting import ended, unwrote
 from statemachine.kernel.draft import Draft, described
 from statemachine.kernel.enter import finish, send
 from statemachine.kernel.events import FINISH, UNDO_NEXT, Event, Step
@@ -60,8 +61,11 @@ def undone(draft: Draft, rollback: Rollback) -> Step:
     doubted = rollback.doubted
     if doubted is not None:
         draft.rollback = None
-        draft.fail("in_doubt", "it may have happened, and was undone", doubted.tool)
+        failure = Failure("in_doubt", "it may have happened, and was undone")
+        ended(draft, doubted.tool, failure)
+        draft.fail(failure.failure, failure.message, doubted.tool)
         return route(draft, AMENDED if draft.amended else "failed.in_doubt")
+    unwrote(draft, rollback.undoing)
     count = rollback.undone.get(rollback.undoing, 0) + 1
     draft.rollback = replace(rollback, undone={**rollback.undone, rollback.undoing: count})
     draft.pending, draft.status = Immediate(UNDO_NEXT), "running"

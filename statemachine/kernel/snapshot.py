@@ -78,6 +78,25 @@ class PendingCall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """A way in which people could not be told of a request.
+
+    Attributes:
+        way: Its name in the policy.
+        since: When it first failed.
+        attempt: How often it was tried.
+        error: What went wrong the last time.
+        again: When it is tried again; 0 when it is not.
+    """
+
+    way: str
+    since: float
+    attempt: int
+    error: str
+    again: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PendingApproval:
     """A call that is not intended yet, because people must approve it first.
 
@@ -90,10 +109,11 @@ class PendingApproval:
         asked: When they were asked.
         expires: From when on no answer counts any more.
         granted: Who has approved so far.
-        announced: Whether it is journaled that they were told.
+        announced: Whether it is journaled that they were told, or in which ways that failed.
         break_glass: Whether one of them did so out of turn.
         held: Until when the call, approved, must wait all the same; 0 when it need not.
         retries: Retries of the call so far, by failure class.
+        untold: The ways in which they could not be told yet.
     """
 
     request: str
@@ -108,6 +128,12 @@ class PendingApproval:
     break_glass: bool = False
     held: float = 0.0
     retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    untold: tuple[Untold, ...] = ()
+
+    @property
+    def told_again(self) -> float:
+        """When people are told again; 0 when they are not: it worked, or was tried often enough."""
+        return min((way.again for way in self.untold if way.again), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +218,8 @@ class Snapshot(NamedTuple):
         code: Fingerprint of the code of the tools that the run was started with, or migrated to.
         salt: What the digests of inputs that approvals are bound to begin with, drawn by chance by the host: who
             knows a digest alone cannot try out inputs. Empty in runs of old, and in erased ones.
+        history: How many calls ended how, as far as the machine reads it: `failed.TOOL` and the like, without
+            those that are 0.
         erased: When, by whom and why payloads of the run were erased, in words; empty for any other.
     """
 
@@ -223,6 +251,7 @@ class Snapshot(NamedTuple):
     amended: bool = False
     code: str = ""
     salt: str = ""
+    history: Mapping[str, int] = _NOTHING
     erased: str = ""
 
     @property
@@ -260,6 +289,7 @@ class Snapshot(NamedTuple):
                 pending = {n: getattr(asked, n) for n in PendingApproval.__slots__}
                 pending |= {"input": dict(asked.input), "retries": dict(asked.retries)}
                 pending |= {"kind": "approval", "granted": list(asked.granted)}
+                pending |= {"untold": [list(astuple(way)) for way in asked.untold]}
                 data["pending"] = pending
             case Timer(due):
                 data["pending"] = {"kind": "timer", "due": due}
@@ -273,6 +303,8 @@ class Snapshot(NamedTuple):
             data["output"] = dict(self.output)
         if self.denied:
             data["denied"] = dict(self.denied)
+        if self.history:
+            data["history"] = dict(self.history)
         if self.reviews:
             data["reviews"] = list(self.reviews)
         if self.rollback is not None:
@@ -302,6 +334,8 @@ class Snapshot(NamedTuple):
             for several in ("granted", "fields"):
                 if several in parts:
                     parts[several] = Grant(*parts[several]) if kind == "call" else tuple(parts[several])
+            if "untold" in parts:
+                parts["untold"] = tuple(Untold(*way) for way in parts["untold"])
             pending = kinds[kind](**parts)
         sources = {name: Source(*source) for name, source in data["sources"].items()}
         watched = {state: (digest, rounds) for state, (digest, rounds) in data.get("watched", {}).items()}

@@ -208,6 +208,19 @@ class Definition:
         fields = self.declaration.context.items()
         return {name: field.fresh_for for name, field in fields if field.fresh_for is not None}
 
+    @cached_property
+    def counted(self) -> frozenset[str]:
+        """What is counted of the calls of its runs, such as `failed.crm.update`: what its expressions read of `history`."""
+        edges = [e for table in (*self.edges.values(), self.everywhere) for es in table.values() for e in es]
+        read: list[Guard | Expression | None] = [edge.guard for edge in edges]
+        for action in self.actions.values():
+            read += [*action.arguments.values(), action.sufficient, action.condition]
+            read += [action.reasoning, action.expects]
+        read += [text for texts in self.outputs.values() for text in texts.values()]
+        read += self.reasons.values()
+        reads = (one for each in read if each is not None for one in each.reads)
+        return frozenset(path[0] for _, root, path in reads if root == "history")
+
     def derived(self, changed: Iterable[str]) -> list[str]:
         """Return the fields that rest on those that ``changed``, through others too, in the order declared."""
         fields, found = self.declaration.context, set(changed)

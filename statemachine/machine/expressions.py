@@ -20,7 +20,7 @@ from statemachine.machine import types
 from statemachine.machine.language import check_text, explain, names_in
 from statemachine.machine.references import parameters_of, suggest
 
-Root = Literal["context", "attempts", "event", "output", "failure", "known", "fresh"]
+Root = Literal["context", "attempts", "history", "event", "output", "failure", "known", "fresh"]
 
 _CEL = {
     "str": cel.Type.STRING,

@@ -34,6 +34,7 @@ _PRESENCE = re.compile(r"\bhas\s*\(\s*([a-z_][\w\s.]*)\)")
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
 _OVERLOAD = re.compile(r"found no matching overload for '(.*?)' applied to '\((.*)\)'")
+_PART = re.compile(r"at input '\.(in|true|false|null)'")
 _OPERATORS = {"and": "&&", "or": "||", "not": "!", "is": "==", "=": "==", "&": "&&", "|": "||"}
 _FOREIGN = re.compile(r"(?:and|or|not|is)\b|=|&|\|")
 """What other languages write, and what it is called here."""
@@ -104,5 +105,7 @@ def explain(error: str, text: str, variables: Iterable[str]) -> InvalidExpressio
     if message.startswith("Syntax error"):
         word = _FOREIGN.match(text, max(0, at - 1))
         message = f"write `{_OPERATORS[word[0]]}` instead of `{word[0]}`" if word else message
+        if kept := _PART.search(message):
+            message = f"`{kept[1]}` is a word of the language; no name that has it as a part can be written"
         message = message.replace("mismatched input '<EOF>'", "the expression breaks off here")
     return InvalidExpression(message, at)

@@ -76,7 +76,9 @@ class _Resolver:
         self._probes()
         self._said()
         undoes = {name: self._undo(name, tool) for name, tool in declared.tools.items() if tool.undo}
-        self.scopes = Scopes(declared, self.types, report.lost("states"), self.folder, self.functions)
+        self.scopes = Scopes(
+            declared, self.types, report.lost("states"), report.lost("tools"), self.folder, self.functions
+        )
         calls = Calls(declared, report, self.scopes)
         actions = {
             name: calls.action(name, state, self.signatures.get(state.do))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from statemachine.errors import InvalidExpression, InvalidReference
+from statemachine.machine.contract import FAILURE_CLASSES
 from statemachine.machine.expressions import (
     Expression,
     Guard,
@@ -45,7 +46,20 @@ def base_variables(declaration: Declaration, types: Mapping[str, Any]) -> dict[s
         found[f"failure.{part}"] = Variable("failure", (part,), str)
     found["known.failure"] = Variable("known", ("failure",), bool)
     found["event.name"] = Variable("event", ("name",), str)
+    if "history" not in declaration.context:  # a field of that name is the machine's own
+        found |= {f"history.{n}": Variable("history", (n,), int) for n in _counts(declaration)}
     return found
+
+
+def _counts(declaration: Declaration) -> Iterator[str]:
+    """Yield the names of what is counted of the calls of a run: `failed.TOOL`, and so on."""
+    for name, tool in declaration.tools.items():
+        yield f"succeeded.{name}"
+        yield f"failed.{name}"
+        if tool.effect == "write":
+            yield f"standing.{name}"
+    for of in FAILURE_CLASSES:
+        yield f"failures.{of}"
 
 
 class Scopes:
@@ -55,6 +69,7 @@ class Scopes:
         declaration: The machine.
         types: Type of each context field; ``LOST`` for those whose declaration is wrong.
         lost_states: States whose declaration is wrong.
+        lost_tools: Tools whose declaration is wrong.
         folder: What references to functions are relative to.
         functions: Functions that are already at hand, by reference.
     """
@@ -64,6 +79,7 @@ class Scopes:
         declaration: Declaration,
         types: Mapping[str, Any],
         lost_states: set[str],
+        lost_tools: set[str],
         folder: Folder,
         functions: Mapping[str, Callable[..., Any]],
     ) -> None:
@@ -74,6 +90,7 @@ class Scopes:
         gone = [n for n, of in types.items() if of is LOST]
         self._lost = {f"{root}{n}" for n in gone for root in ("", "known.", "fresh.")}
         self._lost |= {f"attempts.{state}" for state in lost_states}
+        self._lost |= {f"history.{of}.{n}" for n in lost_tools for of in ("succeeded", "failed", "standing")}
         self._made: dict[tuple[int, int], tuple[Scope, set[str]]] = {}
 
     def guard(

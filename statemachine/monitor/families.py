@@ -80,6 +80,12 @@ def families(measures: Measures) -> Iterator[Family]:
         "s",
     )
     yield gauge(
+        "requests_untold",
+        "Requests of which people could not be told in every way.",
+        "machine",
+        ((name, m.untold) for name, m in all_of_them),
+    )
+    yield gauge(
         "expected_elapsed",
         "How long a run is expected to take.",
         "machine",

@@ -93,6 +93,7 @@ class MachineMeasures:
         beyond: Runs in progress for longer than that.
         beyond_run: The oldest of them; empty without one.
         waiting: Runs that wait for people, by what for.
+        untold: Requests of which people could not be told in every way.
         approvals: Requests that were ``granted``, ``denied`` or ``expired`` within the window.
         decided_in: How long people took to decide.
         stuck: How often a run was found to be stuck within the window.
@@ -109,6 +110,7 @@ class MachineMeasures:
     beyond: int
     beyond_run: str
     waiting: tuple[Waiting, ...]
+    untold: int
     approvals: Mapping[str, int]
     decided_in: Durations
     stuck: int

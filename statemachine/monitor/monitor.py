@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from statemachine.errors import StoreUnusable
+from statemachine.kernel import UNTOLD
 from statemachine.machine.model import Declaration, Expects
 from statemachine.monitor.durations import Durations
 from statemachine.monitor.fold import KINDS, STUCK, Fold, Key, Took
@@ -172,6 +173,7 @@ def _machine(
         beyond=len(beyond),
         beyond_run=oldest.id if oldest else "",
         waiting=tuple(_waiting(what, runs, now) for what, runs in sorted(waiting.items())),
+        untold=sum((run.waiting or "").endswith(UNTOLD) for run in waiting.get("approval", ())),
         approvals=_by(total, "approval", name),
         decided_in=_durations(total, "decision", name),
         stuck=counted["stuck"],

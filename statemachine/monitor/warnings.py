@@ -80,6 +80,9 @@ def _of_machine(machine: MachineMeasures) -> Iterator[Warning]:
         elif waiting.what == "approval" and waiting.oldest > (machine.expected or PATIENCE):
             says = f"{runs} for approval, for up to {_lasting(waiting.oldest)}: nobody answers"
             yield Warning("nobody-answers", name, says, "statemachine approvals")
+    if machine.untold:
+        says = f"{_count(machine.untold, 'request')} could not be told in every way that the policy names"
+        yield Warning("untold", name, says, "statemachine approvals, then approvals show ID")
     if machine.approvals.get("expired"):
         says = f"{_count(machine.approvals['expired'], 'request was', 'requests were')} not answered in time"
         yield Warning("expired", name, says, "who is asked? statemachine approvals")

@@ -10,13 +10,16 @@ from statemachine.kernel import Snapshot
 from statemachine.kernel.draft import Draft
 from statemachine.machine.definition import Definition
 from statemachine.machine.expressions import Guard, Scope
+from statemachine.machine.language import names_in
 from statemachine.machine.scopes import base_variables
 
 
 @lru_cache(maxsize=16)
 def scope_of(definition: Definition) -> Scope:
-    """Return the names that expressions over a run of a machine may use."""
-    return Scope(base_variables(definition.declaration, definition.types))
+    """Return the names that expressions over a run of a machine may use; what is not counted is none of them."""
+    names = base_variables(definition.declaration, definition.types)
+    counted = definition.counted
+    return Scope({n: v for n, v in names.items() if v.root != "history" or v.path[0] in counted})
 
 
 def compile_guard(definition: Definition, text: str) -> Guard:
@@ -28,7 +31,7 @@ def compile_guard(definition: Definition, text: str) -> Guard:
     try:
         return scope_of(definition).guard(text)
     except InvalidExpression as error:
-        raise _pointing(text, error) from None
+        raise _pointing(definition, text, error) from None
 
 
 def checked(definition: Definition, text: str) -> None:
@@ -36,7 +39,7 @@ def checked(definition: Definition, text: str) -> None:
     try:
         scope_of(definition).expression(text)
     except InvalidExpression as error:
-        raise _pointing(text, error) from None
+        raise _pointing(definition, text, error) from None
 
 
 def value_of(definition: Definition, snapshot: Snapshot, now: float, text: str) -> Any:
@@ -48,7 +51,7 @@ def value_of(definition: Definition, snapshot: Snapshot, now: float, text: str) 
     try:
         return scope_of(definition).expression(text).value(Draft(definition, snapshot, now))
     except InvalidExpression as error:
-        raise _pointing(text, error) from None
+        raise _pointing(definition, text, error) from None
 
 
 def decided(
@@ -58,6 +61,12 @@ def decided(
     return guard.decide(Draft(definition, snapshot, now))
 
 
-def _pointing(text: str, error: InvalidExpression) -> InvalidExpression:
-    place = Place("expression", 1, error.column, text)
-    return InvalidExpression(Finding("SM114", str(error), place).render(), error.column)
+def _pointing(definition: Definition, text: str, error: InvalidExpression) -> InvalidExpression:
+    place, message = Place("expression", 1, error.column, text), str(error)
+    known = (
+        base_variables(definition.declaration, definition.types).keys()
+        - scope_of(definition).variables.keys()
+    )
+    if uncounted := next((name for names in names_in(text) for name in names[:1] if name in known), ""):
+        message = f"`{uncounted}` is not counted: nothing in the machine reads it"
+    return InvalidExpression(Finding("SM114", message, place).render(), error.column)

@@ -37,6 +37,9 @@ GUARDS = (
     "known.failure && failure.class == 'timeout'",
     "event.name == 'done'",
     "n + size > 3",
+    "history.failed.look < 1",
+    "history.failed.look + history.failures.transient > 0",
+    "history.standing.put >= 0 && history.succeeded.look <= 1",
 )
 SAVES: tuple[dict[str, str], ...] = ({}, {"answer": "output"}, {"size": "output.size"})
 

@@ -246,10 +246,14 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool], tuple[bool, bool]]] = {
     "a time, sealed again": (
         sealed_again("l", "update records set at = at + 1 where run = :l and seq > 800"), ALWAYS, ANCHOR
     ),
-    "a signature, sealed again": (sealed_again("a", SIGNATURE), ALWAYS, ANCHOR),
+    "a signature, sealed again": (sealed_again("a", SIGNATURE), ALWAYS, ALWAYS),
+    "an approved input, sealed again": (
+        sealed_again("a", "update records set body = replace(body, 'world.txt', 'other.txt') where run = :a and kind = 'approval_requested'"),
+        ALWAYS, ALWAYS,
+    ),
     "an approver, sealed again": (
         sealed_again("a", "update records set body = replace(body, '\"ann\"', '\"bob\"') where run = :a and kind = 'approval_decided'"),
-        ALWAYS, ANCHOR,
+        ALWAYS, ALWAYS,
     ),
     "a run's number of records": (sql("update runs set seq = seq - 1 where id = :l"), ALWAYS, ALWAYS),
     "a run's hash": (sql("update runs set head = 'x' where id = :l"), ALWAYS, ALWAYS),
@@ -300,7 +304,7 @@ CHANGES: dict[str, tuple[Change, tuple[bool, bool], tuple[bool, bool]]] = {
         sql("update records set salt = '00112233445566778899aabbccddeeff' where run = :e and seq = 1"), ALWAYS, ALWAYS
     ),
     "the reason of an erasure": (sql(OTHER_REASON), ALWAYS, ALWAYS),
-    "the reason of an erasure, sealed again": (sealed_again("e", OTHER_REASON), ALWAYS, ANCHOR),
+    "the reason of an erasure, sealed again": (sealed_again("e", OTHER_REASON), ALWAYS, ALWAYS),
     "an erasure taken out, sealed again": (
         sealed_again("e", "delete from records where run = :e and kind = 'run_erased'"), ALWAYS, ALWAYS
     ),
@@ -322,9 +326,10 @@ def audited(corpus: Corpus, file: Path, *, anchor: bool) -> list[Problem]:
         return found + list(audit_rest(store, anchored))
 
 
-def by_verifier(corpus: Corpus, file: Path, *, anchor: bool) -> int:
-    """Return the exit code of the program without dependencies."""
-    return verifier.main([str(file), *(["--anchor", str(corpus.anchor)] if anchor else [])])
+def by_verifier(corpus: Corpus, file: Path, *, anchor: bool, keys: bool = True) -> int:
+    """Return the exit code of the program without dependencies, with or without the keys of the policy."""
+    words = ["--anchor", str(corpus.anchor)] if anchor else []
+    return verifier.main([str(file), *words, *(["--policy", str(corpus.policy)] if keys else [])])
 
 
 @pytest.fixture
@@ -354,6 +359,19 @@ def test_each_change_is_found(corpus: Corpus, copied: Path, what: str) -> None:
     assert what == "another store" or content(copied) != content(corpus.folder / "runs.db")
     assert tuple(bool(audited(corpus, copied, anchor=anchor)) for anchor in (False, True)) == by_audit
     assert tuple(by_verifier(corpus, copied, anchor=anchor) == 1 for anchor in (False, True)) == by_program
+
+
+SIGNED = [what for what in CHANGES if what.endswith("sealed again") and CHANGES[what][2] == ALWAYS]
+
+
+@pytest.mark.parametrize("what", [what for what in SIGNED if not what.startswith("an erasure")])
+def test_what_only_a_signature_tells_takes_the_keys(corpus: Corpus, copied: Path, what: str) -> None:
+    """Without them the program for auditors says that it looked at no signature, and finds it by the anchor."""
+    with closing(sqlite3.connect(copied)) as database:
+        CHANGES[what][0](database, corpus)
+        database.commit()
+    found = [by_verifier(corpus, copied, anchor=anchor, keys=False) for anchor in (False, True)]
+    assert found == [0, 1]
 
 
 COVERED = {

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from statemachine.approvals.policy import read_policy
 from statemachine.host.leasing import LEASE
 from statemachine.host.runtime import Runtime
 from statemachine.host.standstill import Standstill, standstill
@@ -43,9 +42,7 @@ states:
 def why(runtime: Runtime, run: str, now: float) -> Standstill:
     """Return why a run does not move."""
     stored = runtime.store.load(run)
-    found = standstill(
-        runtime.store, stored, restore(runtime.store, stored), read_policy(runtime.policy), now
-    )
+    found = standstill(runtime.desk, stored, restore(runtime.store, stored), now)
     assert found is not None
     return found
 
@@ -114,6 +111,61 @@ def test_a_freeze_names_its_end_and_who_may_break_the_glass(machine: Write) -> N
     assert (found.what, found.until) == ("freeze", 1_801_440_000.0)
     assert found.who == "two of ann, bob, out of turn"
     assert "--break-glass" in found.act
+
+
+def test_a_yes_that_a_stop_holds_back_waits_for_the_stop(machine: Write) -> None:
+    """Nobody has to answer any more: who stopped it, why, and until when the yes is there."""
+    office = Office(machine(MACHINE.replace("[legal], ", "[legal, sales], needed: 2, ")))
+
+    async def go() -> None:
+        async with office.runtime() as runtime:
+            view = await runtime.start(office.file, {"world": str(office.folder / "world.txt")})
+            runtime.stops.set("tool", "pay", "eve", "the bank is down", NOW + 5)
+            first = await runtime.decide(office.sign(runtime, view, until=NOW + 9000))
+            assert first.status == "waiting"
+            found = why(runtime, view.run, NOW + 60)
+            assert (found.what, found.who, found.also) == (
+                "approval", "bob", "tool pay is stopped by eve: the bank is down"
+            )  # fmt: skip
+            nonsense = {"payload": {"verdict": "approve"}, "by": "x"}
+            runtime.store.post(view.run, "approval.decided", nonsense, NOW)
+            office.clock.at = NOW + 20
+            await runtime.decide(office.sign(runtime, view, "bob", until=NOW + 300))
+            found = why(runtime, view.run, NOW + 60)
+            assert (found.what, found.since, found.until) == ("stop", NOW + 20, NOW + 300)
+            assert found.says == (
+                "the stop to be lifted, to call pay, which ann and bob approved: "
+                "tool pay is stopped by eve: the bank is down"
+            )
+            assert (found.then, found.act) == ("the approval counts no more", "statemachine start --tool pay")
+            assert (
+                why(runtime, view.run, NOW + 301).what == "approval"
+            )  # bob's is over, and others may still answer
+            runtime.stops.lift("tool", "pay", NOW + 60)
+            assert (await runtime.resume(view.run)).status == "succeeded"
+
+    asyncio.run(go())
+
+
+def test_a_stop_after_a_freeze_holds_what_is_approved(machine: Write) -> None:
+    """Also then nobody is asked."""
+    freeze = 'freeze:\n  - {from: "2027-01-15T07:00", until: "2027-01-15T08:30"}\n'
+    office = Office(machine(MACHINE), freeze)
+
+    async def go() -> Standstill:
+        async with office.runtime() as runtime:
+            runtime.patience = 0
+            view = await runtime.start(office.file, {"world": str(office.folder / "world.txt")})
+            await runtime.decide(office.sign(runtime, view, until=NOW + 9000))
+            runtime.stops.set("all", "", "eve", "", NOW + 5)
+            assert why(runtime, view.run, NOW + 60).also == "everything is stopped by eve"
+            office.clock.at = NOW + 1801
+            await runtime.resume(view.run)
+            return why(runtime, view.run, NOW + 1802)
+
+    found = asyncio.run(go())
+    assert (found.what, found.until) == ("stop", NOW + 9000)
+    assert "which ann approved" in found.says
 
 
 def test_doubt_asks_for_a_decision(machine: Write, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ COMMON_GUARDS = (
     "failure.class == 'timeout'",  # fails to evaluate before the first failure
     "event.name == 'done'",
     "1 / (n - 1) > 0",  # fails to evaluate for n = 1
+    "history.failed.look + history.failed.put < 2",
+    "history.standing.put == 0 || history.failures.timeout > 0",
 )
 CALL_GUARDS = ("known.answer && answer.ok", "answer.score > 0.5", "fresh.answer", "size > 2")
 KINDS = ("call", "call", "call", "call", "wait", "choice", "event", "undo")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from statemachine.kernel import PendingCall
+from statemachine.kernel import ANNOUNCED, Event, PendingCall
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.monitor.data import text
 from statemachine.store import Stop, Store
@@ -46,6 +46,7 @@ FAULTS = {
 TROUBLE = {
     Alert("Stuck", "loops"): (0.5 * HOUR, 0.75 * HOUR),
     Alert("InDoubt", "wires"): (0.5 * HOUR, 0.75 * HOUR),
+    Alert("Untold", "untold"): (0.5 * HOUR, 0.75 * HOUR),
     Alert("BeyondExpected", "wires"): (0.75 * HOUR, HOUR),
     Alert("Interventions", "asks"): (0.75 * HOUR, HOUR),
     Alert("RequestsExpired", "unread"): (HOUR, 1.25 * HOUR),
@@ -105,11 +106,15 @@ def test_trouble_is_seen_the_first_time(tmp_path: Path) -> None:
         "wire": fails(Failure("timeout", "no answer")),
         "pay": paid,
     }
-    day = Day(tools, lambda pending, now: None if pending.input["n"] == 1 else awake(pending, now))
+    slow = {1: None, 3: ("approve", 1200.0)}
+    day = Day(tools, lambda pending, now: slow.get(pending.input["n"], awake(pending, now)))
     wires = READS.replace("TOOL", "wire").replace("read", "write, reversibility: none, idempotent: false")
     begins = MIDNIGHT + HOUR / 2 + 60
     day.start(machine(tmp_path, "loops", LOOPS), "loop", begins, {"n": 1})
     day.start(machine(tmp_path, "unread", PAYS.replace("20h", "30m")), "unread", begins, {"n": 1})
+    day.start(machine(tmp_path, "untold", PAYS), "untold", begins, {"n": 3})
+    failed = {"way": "mail", "attempt": 8, "error": "it is down"}
+    day.send("untold", Event(ANNOUNCED, {"request": "untold:3", "told": [], "untold": [failed]}), begins + 10)
     day.start(machine(tmp_path, "wires", wires), "wire", begins, {"n": 2})
     day.queue(machine(tmp_path, "queued", LOOPS), "queued", begins + 1.1 * HOUR, {"n": 1})
     never = machine(tmp_path, "never", READS.replace("TOOL", "fetch"))

@@ -54,6 +54,13 @@ def commands(space: Space) -> Iterator[Command]:
             yield Command(arc, target, exhausted, None, calls)
 
 
+def left_open(definition: Definition) -> str:
+    """Return what is not in the model, for whoever reads it."""
+    counts = ", ".join(f"history.{name}" for name in sorted(definition.counted))
+    counted = f" What ends by {counts} alone does not end here." if counts else ""
+    return f"Guards, answers and events are left open; run limits are left out.{counted}"
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What is proved of a machine's counters, for a model checker to confirm.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from statemachine.check.bounds import prover_of
-from statemachine.check.export.commands import Command, claims, commands
+from statemachine.check.export.commands import Command, claims, commands, left_open
 from statemachine.machine.definition import Definition
 
 
@@ -24,7 +24,7 @@ def _model(definition: Definition) -> str:
     counts = dict(zip(space.most, space.begin()[1], strict=True))
     lines = [
         f"// {definition.declaration.machine} {definition.declaration.version}, sha256:{definition.digest}",
-        "// Guards, answers and events are left open; run limits are left out. The start counts as a step.",
+        f"// {left_open(definition)} The start counts as a step.",
         "mdp",
         "",
         "module machine",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from statemachine.check.bounds import prover_of
-from statemachine.check.export.commands import claims, commands
+from statemachine.check.export.commands import claims, commands, left_open
 from statemachine.machine.definition import Definition
 
 
@@ -22,7 +22,7 @@ def write(definition: Definition) -> Mapping[str, str]:
     finals = " || ".join(f"state == at_{state}" for state, declared in space.states.items() if declared.final)
     lines = [
         f"/* {name} {definition.declaration.version}, sha256:{definition.digest}",
-        "   Guards, answers and events are left open; run limits are left out.",
+        f"   {left_open(definition)}",
         f"   spin -a {name}.pml && cc -o pan pan.c && ./pan -a -N CLAIM */",
         f"mtype = {{ {', '.join(states)} }};",
         f"mtype state = at_{space.initial};",

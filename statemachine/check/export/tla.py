@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from statemachine.check.bounds import prover_of
-from statemachine.check.export.commands import Claims, Command, claims, commands
+from statemachine.check.export.commands import Claims, Command, claims, commands, left_open
 from statemachine.machine.definition import Definition
 
 
@@ -35,7 +35,7 @@ def _module(definition: Definition, proved: Claims) -> str:
     lines = [
         f"---- MODULE {name} ----",
         f"\\* {name} {definition.declaration.version}, sha256:{definition.digest}",
-        "\\* Guards, answers and events are left open; run limits are left out.",
+        f"\\* {left_open(definition)}",
         f"\\* java -cp tla2tools.jar tlc2.TLC -deadlock {name}",
         "EXTENDS Naturals",
         f"VARIABLES {variables}",

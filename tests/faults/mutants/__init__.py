@@ -256,7 +256,7 @@ def _told_first(take: Any) -> Any:
 
 
 def _told_nobody(_announce: Any) -> Any:
-    async def announce(self: approving.Desk, pending: PendingApproval) -> Event:
+    async def announce(self: approving.Desk, pending: PendingApproval, _clock: Any) -> Event:
         return Event(ANNOUNCED, {"request": pending.request, "told": ["everybody"]})
 
     return announce

@@ -37,6 +37,7 @@ class Mailbox:
         answers: What it answers to the next addresses instead of taking them.
         password: What it asks for; empty when it asks for none.
         dies: Whether it goes without a word once it has taken the next mail.
+        told: The passwords that it was told.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Mailbox:
         self.answers: list[str] = []
         self.password = ""
         self.dies = False
+        self.told: list[bytes] = []
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -56,6 +58,7 @@ class Mailbox:
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
     ) -> AuthResult:
         """Take the password, or refuse it."""
+        self.told.append(data.password)
         return AuthResult(success=data.password == self.password.encode(), handled=False)
 
     async def handle_RCPT(

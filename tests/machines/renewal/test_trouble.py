@@ -59,6 +59,48 @@ def test_a_right_that_is_missing_is_a_persons_to_give(office: Office) -> None:
     assert (office.decide("bob").outcome, len(office.mailbox.mails)) == ("succeeded", 1)
 
 
+def test_the_password_is_told_to_nobody_on_a_line_that_others_can_read(office: Office) -> None:
+    """A server that asks for it without TLS, and is not stated as this very host, does not get it: a person decides."""
+    office.mailbox.password = PASSWORD
+    _, _, port = office.smtp.rpartition(":")
+    office.smtp = f"127.1:{port}"  # the same host, by a name of which that cannot be seen
+    view = agreed(office)
+    assert (view.state, view.waiting, office.mailbox.told, office.mailbox.mails) == (
+        "blocked",
+        "event fixed",
+        [],
+        [],
+    )
+    *_, failed = office.records("call_finished")
+    assert (failed["class"], failed["message"]) == (
+        "permission", "127.1 wants the password on a line that others can read"
+    )  # fmt: skip
+    office.mailbox.password = ""  # nor is one sent that is not asked for
+    office.act(lambda runtime: runtime.send(office.run, "fixed", {}, by="sue"))
+    assert (office.decide("bob").outcome, office.mailbox.told) == ("succeeded", [])
+
+
+def test_a_crm_that_cannot_be_written_is_a_persons_to_mend(office: Office) -> None:
+    """It fails with `permission`, at once and not again and again; once it can be written the run goes on."""
+    office.start()
+    # No right to write it, and for who has all rights a file of a version that SQLite must not write (fileformat2, 1.3.3).
+    whole = office.crm.read_bytes()
+    office.crm.write_bytes(whole[:18] + b"\x03" + whole[19:])
+    office.crm.chmod(0o444)
+    view = office.decide("ann")
+    assert (view.state, view.waiting, office.mailbox.mails) == ("blocked", "event fixed", [])
+    *_, failed = office.records("call_finished")
+    assert (failed["class"], failed["message"]) == (
+        "permission", "OperationalError: attempt to write a readonly database"
+    )  # fmt: skip
+    assert len([c for c in office.records("call_finished") if c["kind"] == "failure"]) == 1
+    office.crm.chmod(0o644)
+    office.crm.write_bytes(whole)
+    office.settled(office.act(lambda runtime: runtime.send(office.run, "fixed", {}, by="sue")))
+    office.decide("ann")
+    assert (office.decide("bob").outcome, office.row()) == ("succeeded", AFTER)
+
+
 def test_the_password_is_a_reference_and_nowhere_else(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
