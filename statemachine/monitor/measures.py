@@ -20,7 +20,7 @@ class Waiting:
     Attributes:
         what: What for.
         count: How many.
-        oldest: For how long the one that waits longest has not moved.
+        oldest: For how long the one that waits longest has waited.
         median: The same of the one in the middle.
         run: The one that waits longest.
     """

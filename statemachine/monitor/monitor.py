@@ -183,9 +183,9 @@ def _machine(
 
 
 def _waiting(what: For, runs: list[OpenRun], now: float) -> Waiting:
-    oldest = min(runs, key=lambda run: run.updated)
-    middle = median(now - run.updated for run in runs)
-    return Waiting(what, len(runs), now - oldest.updated, middle, oldest.id)
+    oldest = min(runs, key=lambda run: run.since)
+    middle = median(now - run.since for run in runs)
+    return Waiting(what, len(runs), now - oldest.since, middle, oldest.id)
 
 
 def _tool(machine: str, tool: str, total: Counter[Key], newest: Counter[Key]) -> ToolMeasures:

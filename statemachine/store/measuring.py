@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import Select, case, func, literal_column, select
 
 from statemachine.store.rows import UNFINISHED
 from statemachine.store.schema import machines, records, runs
@@ -23,7 +23,7 @@ class OpenRun(NamedTuple):
         status: pending, running or waiting.
         waiting: What it waits for, in words; None when it does not.
         started: When it started, in seconds since the epoch.
-        updated: When it last moved.
+        since: Since when it waits: when people were asked, else when it last moved.
     """
 
     id: str
@@ -32,7 +32,7 @@ class OpenRun(NamedTuple):
     status: str
     waiting: str | None
     started: float
-    updated: float
+    since: float
 
 
 class News(NamedTuple):
@@ -60,7 +60,16 @@ class News(NamedTuple):
 def open_runs(machine: str | None) -> Select[Any]:
     """Return the query for all runs that have not ended, of one machine or of all."""
     columns = (runs.c.id, runs.c.machine, machines.c.name, runs.c.status, runs.c.waiting, runs.c.started)
-    query = select(*columns, runs.c.updated).join_from(runs, machines).where(runs.c.status.in_(UNFINISHED))
+    # Telling people, or one of two who said yes, moves a run that waits on. The record lies near the last one.
+    asked = (
+        select(records.c.at)
+        .where(records.c.run == runs.c.id, records.c.kind == "approval_requested")
+        .order_by(records.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    since = case((runs.c.waiting.startswith("approval of "), func.coalesce(asked, runs.c.updated)), else_=runs.c.updated)
+    query = select(*columns, since).join_from(runs, machines).where(runs.c.status.in_(UNFINISHED))
     return query if machine is None else query.where(machines.c.name == machine)
 
 

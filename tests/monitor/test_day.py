@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from statemachine.kernel import ANNOUNCED, Event
 from statemachine.monitor import Measures, Monitor, measured, warnings
 from statemachine.store import Store
-from tests.monitor.scripted import HOUR, MIDNIGHT, scripted
+from tests.monitor.day import Day, machine
+from tests.monitor.scripted import HOUR, MIDNIGHT, PAYS, scripted
 
 NOW = MIDNIGHT + 24 * HOUR
 
@@ -93,6 +95,21 @@ def test_people_are_timed(measures: Measures) -> None:
     assert refunds.decided_in.count == 60
     assert refunds.decided_in.percentile(0.5) == pytest.approx(300, rel=0.1)
     assert refunds.approval_rate == 0.8
+
+
+def test_telling_people_again_is_no_new_wait(tmp_path: Path) -> None:
+    """They have been asked since the request, however often a way to tell them has failed since."""
+    day = Day({}, lambda pending, now: None)
+    day.start(machine(tmp_path, "pays", PAYS), "asked", MIDNIGHT, {"n": 1})
+    down = {"way": "mail", "attempt": 8, "error": "it is down"}
+    told = Event(ANNOUNCED, {"request": "asked:3", "told": [], "untold": [down]})
+    day.send("asked", told, MIDNIGHT + HOUR)
+    with Store.open(tmp_path / "runs.db") as store:
+        day.until(MIDNIGHT + 2 * HOUR, store)
+        assert store.runs()[0].updated == MIDNIGHT + HOUR
+        (pays,) = measured(store, MIDNIGHT + 2 * HOUR).machines
+    assert pays.untold == 1
+    assert [(waits.count, waits.oldest) for waits in pays.waiting] == [(1, 2 * HOUR)]
 
 
 def test_what_is_older_than_the_window_is_not_counted(store: Store) -> None:
