@@ -68,7 +68,10 @@ def open_runs(machine: str | None) -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    since = case((runs.c.waiting.startswith("approval of "), func.coalesce(asked, runs.c.updated)), else_=runs.c.updated)
+    since = case(
+        (runs.c.waiting.startswith("approval of "), func.coalesce(asked, runs.c.updated)),
+        else_=runs.c.updated,
+    )
     query = select(*columns, since).join_from(runs, machines).where(runs.c.status.in_(UNFINISHED))
     return query if machine is None else query.where(machines.c.name == machine)
 
