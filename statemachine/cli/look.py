@@ -264,7 +264,6 @@ def journal(
 
     Example: statemachine journal 3f2a --follow
     """
-    from dataclasses import asdict
 
     from statemachine.errors import StoreUnusable
     from statemachine.host.pinned import first_digest
@@ -277,7 +276,7 @@ def journal(
         for record in _followed(store, name, after) if follow else store.records(name, after):
             body: Any = decode(record.body, store.blob)
             if as_json:
-                say_json_line({**asdict(record), "body": body})
+                say_json_line({**record._asdict(), "body": body})
             else:
                 say_under(f"{record.seq:>5}  {lasting(record.at - started):>8}  ", tell(record.kind, body))
         if verify:

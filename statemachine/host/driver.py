@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +12,15 @@ from typing import Protocol
 from statemachine.clock import Clock
 from statemachine.errors import disk_refused
 from statemachine.host.approving import Desk
+from statemachine.host.inbox import takeable
 from statemachine.host.leasing import Lease, Leases
 from statemachine.host.past import past_calls
 from statemachine.host.sealing import sealed
+from statemachine.host.sleep import Sleep
 from statemachine.host.standing import ledger_of
 from statemachine.host.stopping import Stops
 from statemachine.kernel import (
     ANNOUNCED,
-    DECIDED,
     FINISH,
     RECOVER,
     RELEASED,
@@ -35,16 +35,11 @@ from statemachine.kernel import (
     due,
     step,
 )
-from statemachine.kernel.due import may_leave
-from statemachine.kernel.events import LIFTED
 from statemachine.machine.call import Call
-from statemachine.machine.definition import AMENDED, EXPIRED, UNDO, Definition
+from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.outcome import Outcome
-from statemachine.store import Change, Posted, Stop, Store
-from statemachine.tools import Invocation, invoke
-
-_DEMANDS = ("cancelled", UNDO)
-"""What a person may demand of a run in any state."""
+from statemachine.store import Change, Stop, Store
+from statemachine.tools import Deadline, Invocation, invoke
 
 _POLL = 0.2
 """Seconds between two looks into the inbox."""
@@ -138,21 +133,15 @@ class Driver:
         self.patience = patience
         self.call: Invocation | None = None
         self._looked = float("-inf")
-        self._woken = False
-        self._sleep: asyncio.Future[None] | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._sleep = Sleep()
+        self._deadline = Deadline()
         self._folder = services.folder_of(snapshot.run)
         self._ledger: Ledger | None = None
 
     def wake(self) -> None:
         """Look at once whether there is something to do: a stop, or an event in the inbox."""
         self._looked = float("-inf")
-        self._rouse()
-
-    def _rouse(self) -> None:
-        self._woken = True
-        if self._sleep is not None and not self._sleep.done():
-            self._sleep.set_result(None)
+        self._sleep.rouse()
 
     async def drive(self) -> Snapshot:
         """Drive until the run ends, waits for something that only others can give, or the host stops."""
@@ -169,9 +158,9 @@ class Driver:
                 else:
                     await asyncio.sleep(_POLL)
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._sleep.close()
             await self.drop_call()
+            self._deadline.close()
         return self.snapshot
 
     def step(self, event: Event) -> Step | None:
@@ -179,10 +168,10 @@ class Driver:
 
         What else it leads to happens: a run that is stopped is held where it would make its next call.
         """
-        made, now = step(self.definition, self.snapshot, event, self.now()), self.now()
+        made = step(self.definition, self.snapshot, event, self.now())
         if made.call is None or self.stop_of(made.call) is None:
             return made
-        held = step(self.definition, self.snapshot, replace(event, hold=True), now)
+        held = step(self.definition, self.snapshot, event._replace(hold=True), self.now())
         # An outcome is never left lying: of a call that has just ended another one may be made (a refresh).
         return made if held.call is not None and event.name == FINISH else None if held.call else held
 
@@ -199,7 +188,7 @@ class Driver:
     async def next_event(self) -> tuple[Event | None, tuple[int, ...]]:
         """Return the next event and the inbox ids that it handles; no event when the drive is over."""
         while True:
-            self._woken = False
+            self._sleep.watch()
             if self.call is not None and self.call.done():
                 return self._outcome(), ()
             posted = self._deliverable()
@@ -266,20 +255,7 @@ class Driver:
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the call, or to be woken; never longer than until the next look into the inbox."""
         # A wall clock may jump: waking up early is harmless, sleeping through a due time is not.
-        loop = asyncio.get_running_loop()
-        until = loop.time() + (_POLL if seconds is None else max(0.0, min(seconds, _POLL)))
-        # Setting an alarm costs more than the rest of a short wait, so one that goes off in time is kept.
-        if self._alarm is None or self._alarm.when() > until:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = loop.call_at(until, self._wake_up)
-        if not self._woken:
-            self._sleep = loop.create_future()
-            await self._sleep
-
-    def _wake_up(self) -> None:
-        self._alarm = None
-        self._rouse()
+        await self._sleep.sleep(_POLL if seconds is None else min(seconds, _POLL))
 
     def has_mail(self) -> bool:
         """Return whether the run, where it stopped, can take an event that was posted to it."""
@@ -295,38 +271,9 @@ class Driver:
 
     def _first(self) -> tuple[Event, tuple[int, ...]] | None:
         """Return the first posted event that the run can take, and may: one that would make a stopped call waits."""
-        posted = self._takeable(self.services.store.inbox(self.snapshot.run))
-        return next((found for found in posted if self.step(found[0]) is not None), None)
-
-    def _takeable(self, posted: Iterable[Posted]) -> Iterator[tuple[Event, tuple[int, ...]]]:
-        pending = self.snapshot.pending
-        for message in posted:
-            assert isinstance(message.payload, dict)
-            event = Event(message.event, message.payload["payload"], by=message.payload["by"])
-            if message.event == RESOLVE:
-                key = message.payload["key"]
-                yield Event(RESOLVE, event.payload, key=key, by=event.by), (message.id,)
-            elif message.event == LIFTED:
-                yield Event(LIFTED), (message.id,)
-            elif message.event == DECIDED:
-                machine, now = self.definition.declaration.machine, self.now()
-                yield self.services.desk.decided(machine, self.snapshot, event.payload, now), (message.id,)
-            elif self.snapshot.rollback is not None:
-                continue
-            elif message.event == AMENDED:
-                # Also while a call is under way: who declared where it leads, has it taken at once.
-                if self.snapshot.status != "pending" and self.definition.candidates(
-                    self.snapshot.state, AMENDED
-                ):
-                    yield event, (message.id,)
-            elif isinstance(pending, PendingCall):
-                if message.event in _DEMANDS and may_leave(self.definition, pending):
-                    yield event, (message.id,)
-            elif message.event in _DEMANDS or (
-                self.snapshot.status != "pending"
-                and self.definition.candidates(self.snapshot.state, message.event)
-            ):
-                yield event, (message.id,)
+        posted, desk = self.services.store.inbox(self.snapshot.run), self.services.desk
+        found = takeable(self.definition, self.snapshot, posted, desk, self.now())
+        return next((one for one in found if self.step(one[0]) is not None), None)
 
     async def take(self, made: Step, handled: tuple[int, ...] = ()) -> None:
         """Commit a step, then make the call that it intends."""
@@ -367,7 +314,7 @@ class Driver:
     def begin(self, call: PendingCall) -> None:
         """Make a call whose intent is committed."""
         tool = self.definition.declaration.tools[call.tool]
-        self.call = Invocation(tool, partial(self._make, call), self._rouse)
+        self.call = Invocation(tool, partial(self._make, call), self._sleep.rouse, self._deadline)
 
     async def _make(self, call: PendingCall) -> Outcome:
         # Since the intent was committed this process may have been paused for longer than its lease.
@@ -401,9 +348,14 @@ class Driver:
         given = {name: known[name] for name in self.definition.signatures[probe].input if name in known}
         about = self._call(call, probe)
         contract = self.definition.declaration.tools[probe]
-        self.call = Invocation(contract, partial(invoke, self.definition, probe, given, about), self._rouse)
+        self.call = Invocation(
+            contract,
+            partial(invoke, self.definition, probe, given, about),
+            self._sleep.rouse,
+            self._deadline,
+        )
         while not self.call.done():
-            self._woken = False
+            self._sleep.watch()
             await self._wait(None)
         outcome, self.call = self.call.result(), None
         happened = outcome.output if outcome.kind == "success" else None

@@ -21,8 +21,9 @@ VERSION_OF = {"run_started": "digest", "migrated": "to"}
 """The kinds of records that tell which version of the machine the next ones are of, and where in their body."""
 
 
+@lru_cache(maxsize=256)
 def pin(definition: Definition) -> StoredMachine:
-    """Return a machine as it is stored with its runs."""
+    """Return a machine as it is stored with its runs, made once."""
     declared = definition.declaration
     # In declared order, which pictures and listings follow; the digest does not depend on it.
     text = json.dumps(declared.as_data(), separators=(",", ":"), ensure_ascii=False)

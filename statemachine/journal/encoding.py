@@ -39,12 +39,12 @@ def encode(value: object, limit: int = BLOB_LIMIT) -> tuple[str, dict[str, bytes
         InvalidValue: It holds what JSON cannot: another type, NaN or infinity, half a surrogate
             pair, a cycle, or it is nested too deep.
     """
-    if isinstance(value, Mapping):
-        value = dict(value)
     quick = _quick(value, limit)
     if quick is not None:
         return quick, {}
     try:
+        if isinstance(value, Mapping):
+            value = dict(value)
         text = _text(value)
         if f'{_REFERENCE}"' in text:
             text = _text(json.loads(text, object_hook=_escaped))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -206,7 +206,7 @@ def _step(
             event = Event(MIGRATED, body, by=body["by"])
             made = _migrated(definition, versions(body["to"]), snapshot, ahead[0])
         elif (event := _event(snapshot, ahead, ledger)) is not None:
-            event = replace(event, hold=_held(ahead))
+            event = event._replace(hold=_held(ahead))
             made = step(definition, snapshot, event, now)
     except Deviates:
         raise

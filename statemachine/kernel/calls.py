@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from statemachine.clock import instant
@@ -58,7 +57,7 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
     if draft.amended and draft.rollback is None:
         body["trusted"] = False
         if outcome.failure is not None and not repeatable and outcome.failure.failure in _UNCERTAIN:
-            return _doubt(draft, replace(call, after=outcome.failure.failure), FINISH)
+            return _doubt(draft, call._replace(after=outcome.failure.failure), FINISH)
         ended(draft, call.tool, outcome.failure, outcome.not_done)
         return route(draft, AMENDED)
     if draft.rollback is not None:
@@ -78,7 +77,7 @@ def _finished(draft: Draft, call: PendingCall, outcome: Outcome, *, checked: boo
         ended(draft, call.tool, None, outcome.not_done)
         return route(draft, "done")
     if failure.failure in _UNCERTAIN and not repeatable:
-        return _doubt(draft, replace(call, after=failure.failure), FINISH)
+        return _doubt(draft, call._replace(after=failure.failure), FINISH)
     return _failed(draft, call, failure)
 
 
@@ -123,7 +122,7 @@ def _failed(draft: Draft, call: PendingCall, failure: Failure) -> Step:
     if policy.jitter == "full":
         wait *= _share(f"{call.key}:{call.attempt}")
     due = instant(draft.now + max(wait, failure.retry_after or 0))
-    draft.pending = replace(call, phase="backoff", due=due, retries=retries)
+    draft.pending = call._replace(phase="backoff", due=due, retries=retries)
     draft.status = "waiting"
     draft.add("timer_set", {"due": due, "key": call.key, "after": failure.failure})
     return draft.step(name, "retry")
@@ -180,14 +179,14 @@ def _again(draft: Draft, call: PendingCall, event: str) -> Step:
             inputs_of(draft, draft.definition.actions[state])
         if draft.stale:
             return route(draft, event)
-    send(draft, replace(call, attempt=call.attempt + 1, phase="sent", due=draft.now, after=None))
+    send(draft, call._replace(attempt=call.attempt + 1, phase="sent", due=draft.now, after=None))
     return draft.step(event, "retry")
 
 
 def _doubt(draft: Draft, call: PendingCall, event: str, *, ask: bool = True) -> Step:
     """The call may have happened: ask the world if it can be asked, else a person."""
     probe = draft.definition.declaration.tools[call.tool].probe if ask else None
-    draft.pending = replace(call, phase="probe" if probe else "doubt")
+    draft.pending = call._replace(phase="probe" if probe else "doubt")
     draft.status = "running" if probe else "waiting"
     body = {"key": call.key, "after": call.after or "crash", "asks": probe or "a person"}
     draft.add("call_in_doubt", body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -52,8 +51,7 @@ FORK = "fork"
 """What a receipt names the first step of a run that was forked off another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happens to a run.
 
     Attributes:
@@ -75,7 +73,7 @@ class Event:
     """
 
     name: str
-    payload: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    payload: Mapping[str, Any] = NOTHING
     outcome: Outcome | None = None
     key: str = ""
     by: str = ""

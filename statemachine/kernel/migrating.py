@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -85,7 +85,7 @@ class _Mover:
         )
         if isinstance(before.pending, PendingCall) and before.pending.granted is not None:
             after = after._replace(
-                pending=replace(before.pending, granted=None)
+                pending=before.pending._replace(granted=None)
             )  # it was for the old version
         if isinstance(before.pending, PendingApproval):
             # What was approved of the old version is not approved of the new one, whatever that calls there.

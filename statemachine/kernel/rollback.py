@@ -77,7 +77,7 @@ def not_undone(draft: Draft, rollback: Rollback, failure: Failure, event: str) -
     doubted = rollback.doubted
     if doubted is not None:
         draft.rollback = None
-        draft.pending, draft.status = replace(doubted, phase="doubt"), "waiting"
+        draft.pending, draft.status = doubted._replace(phase="doubt"), "waiting"
         body = {"key": doubted.key, "after": doubted.after or "crash", "asks": "a person"}
         draft.add("call_in_doubt", body)
     else:

@@ -29,8 +29,7 @@ def route(
     leads somewhere: to the machine's ``otherwise`` state then. If values are too old to go on with already
     (``draft.stale``), or a guard needs one that is, what answers that is taken instead.
     """
-    if external:
-        receives = draft.definition.receives.get(draft.state, ())
+    if external and (receives := draft.definition.receives.get(draft.state)):
         # An event need not carry every part that the state keeps: another one that it takes does.
         carried = [save for save in receives if payload.get(save[1][0]) is not None]
         values, wrong = saved(draft.definition, carried, payload, draft.state)

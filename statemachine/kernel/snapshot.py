@@ -42,8 +42,7 @@ class Grant:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class PendingCall:
+class PendingCall(NamedTuple):
     """A call whose intent is journaled and whose outcome is not.
 
     Attributes:
@@ -70,7 +69,7 @@ class PendingCall:
     attempt: int
     phase: Literal["sent", "backoff", "probe", "doubt"]
     due: float
-    retries: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    retries: Mapping[str, int] = _NOTHING
     after: str | None = None
     refreshes: str | None = None
     undoes: str | None = None
@@ -262,19 +261,6 @@ class Snapshot(NamedTuple):
 
     def as_data(self) -> dict[str, Any]:
         """Return the snapshot as plain JSON data, without what is None."""
-        pending: dict[str, Any] | None = None
-        match self.pending:
-            case PendingCall() as call:
-                pending = {"kind": "call"} | _call_data(call)
-            case PendingApproval() as asked:
-                pending = {n: getattr(asked, n) for n in PendingApproval.__slots__}
-                pending |= {"input": dict(asked.input), "retries": dict(asked.retries)}
-                pending |= {"kind": "approval", "granted": list(asked.granted)}
-                pending |= {"untold": [list(astuple(way)) for way in asked.untold]}
-            case Timer(due):
-                pending = {"kind": "timer", "due": due}
-            case Immediate(event, fields):
-                pending = {"kind": "immediate", "event": event} | ({"fields": list(fields)} if fields else {})
         data: dict[str, Any] = {
             "run": self.run,
             "digest": self.digest,
@@ -289,16 +275,32 @@ class Snapshot(NamedTuple):
             "steps": self.steps,
             "calls": self.calls,
             "cost": dict(self.cost),
-            "pending": pending,
-            "failure": None if self.failure is None else dict(self.failure),
             "because": self.because,
             "cancelled": self.cancelled,
-            "output": None if self.output is None else dict(self.output),
             "recent": list(self.recent),
             "watched": {state: list(seen) for state, seen in self.watched.items()},
             "edited": list(self.edited),
             "parent": self.parent,
         }
+        match self.pending:
+            case PendingCall() as call:
+                data["pending"] = {"kind": "call"} | _call_data(call)
+            case PendingApproval() as asked:
+                pending = {n: getattr(asked, n) for n in PendingApproval.__slots__}
+                pending |= {"input": dict(asked.input), "retries": dict(asked.retries)}
+                pending |= {"kind": "approval", "granted": list(asked.granted)}
+                pending |= {"untold": [list(astuple(way)) for way in asked.untold]}
+                data["pending"] = pending
+            case Timer(due):
+                data["pending"] = {"kind": "timer", "due": due}
+            case Immediate(event, fields):
+                data["pending"] = {"kind": "immediate", "event": event}
+                if fields:
+                    data["pending"]["fields"] = list(fields)
+        if self.failure is not None:
+            data["failure"] = dict(self.failure)
+        if self.output is not None:
+            data["output"] = dict(self.output)
         if self.denied:
             data["denied"] = dict(self.denied)
         if self.history:
@@ -314,7 +316,7 @@ class Snapshot(NamedTuple):
         for name in ("code", "salt", "erased"):
             if text := getattr(self, name):
                 data[name] = text
-        return _known(data)
+        return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Snapshot:
@@ -348,11 +350,9 @@ class Snapshot(NamedTuple):
 
 
 def _call_data(call: PendingCall) -> dict[str, Any]:
-    data = {name: getattr(call, name) for name in PendingCall.__slots__}
+    data: dict[str, Any] = {
+        name: value for name, value in zip(call._fields, call, strict=True) if value is not None
+    }
     if call.granted is not None:
         data["granted"] = list(astuple(call.granted))
-    return _known(data) | {"input": dict(call.input), "retries": dict(call.retries)}
-
-
-def _known(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if value is not None}
+    return data | {"input": dict(call.input), "retries": dict(call.retries)}

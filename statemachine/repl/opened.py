@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -229,7 +228,7 @@ class Opened(Inspected):
             self._next = None
             return False
         by = self.by if event.name == INTEND else event.by
-        self._next = replace(event, hold=True, by=by), handled
+        self._next = event._replace(hold=True, by=by), handled
         return True
 
     async def _look_ahead(self) -> None:

@@ -65,8 +65,7 @@ def erase(connection: Connection, erased: ErasedRun) -> None:
         left.values(body=bindparam("left"), salt=""),
         [{"place": seq, "left": body} for seq, body in erased.bodies.items()],
     )
-    record = {name: getattr(erased.record, name) for name in Record.__slots__}
-    connection.execute(insert(records).values(record))
+    connection.execute(insert(records).values(erased.record._asdict()))
     if erased.blobs:
         connection.execute(insert_new(connection.dialect.name, blobs), blob_rows(dict(erased.blobs)))
     connection.execute(

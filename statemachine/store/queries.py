@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, false, func, select, union
+from sqlalchemy import ColumnElement, Engine, Select, bindparam, false, func, select, union
 
 from statemachine.errors import StoreUnusable, UnknownRun
 from statemachine.journal import Record
@@ -32,6 +32,8 @@ _PAGE = 500
 
 _SUMMARY = [c for c in runs.c if c.name != "snapshot"]
 _SUMMARY[2:2] = [machines.c.name, machines.c.version]
+# Asked at the end of every run: to build it each time would cost as much as to ask.
+_LOAD = select(*_SUMMARY, runs.c.snapshot).join_from(runs, machines).where(runs.c.id == bindparam("run"))
 
 
 class Queries:
@@ -52,9 +54,7 @@ class Queries:
 
     def load(self, run: str) -> StoredRun:
         """Return a run by its full id, with its snapshot; raise UnknownRun when there is none."""
-        found = self._rows(
-            select(*_SUMMARY, runs.c.snapshot).join_from(runs, machines).where(runs.c.id == run)
-        )
+        found = self._rows(_LOAD, run=run)
         if not found:
             raise unknown(run)
         return StoredRun(*found[0])
@@ -144,7 +144,7 @@ class Queries:
         self, run: str, after: int = 0, until: int | None = None, kind: str | None = None
     ) -> Iterator[Record]:
         """Yield a run's records in order, a page at a time; after ``after``, to ``until``, of one ``kind``."""
-        columns = [records.c[name] for name in Record.__slots__]
+        columns = [records.c[name] for name in Record._fields]
         while True:
             query = select(*columns).where(records.c.run == run, records.c.seq > after)
             if until is not None:
@@ -236,9 +236,9 @@ class Queries:
     def _reported(self) -> AbstractContextManager[None]:
         return reported(self._engine, self.name, self._busy_timeout)
 
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+    def _rows(self, query: Select[Any], **parameters: object) -> Sequence[Any]:
         with self._reported(), self._engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, parameters).all()
 
     def _ids(self, query: Select[tuple[str]]) -> list[str]:
         return [row[0] for row in self._rows(query)]

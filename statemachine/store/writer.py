@@ -41,7 +41,7 @@ def insert_new(dialect: str, table: Table) -> Any:
     return import_module(f"sqlalchemy.dialects.{dialect}").insert(table).on_conflict_do_nothing()
 
 
-def blob_rows(large: dict[str, bytes]) -> list[_Row]:
+def blob_rows(large: Mapping[str, bytes]) -> list[_Row]:
     """Return blobs as rows of their table."""
     return [{"digest": digest, "data": data} for digest, data in large.items()]
 
@@ -75,19 +75,22 @@ class _Statements:
         this_message = (inbox.c.id == bindparam("message")) & (inbox.c.run == bindparam("run"))
         one_run = select(*(runs.c[name] for name in _HELD)).where(this_run).with_for_update()
         self.select = str(one_run.compile(dialect=by_place))
+        self.mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
+
+        # In the order in which a transaction has them done: a row before those that point to it.
         self.update_left = compiled(update(runs).where(this_run, *as_left), *_CHANGED)
+        self.insert_machines = compiled(insert_new(dialect, machines), get=attrgetter)
+        self.insert_runs = compiled(insert(runs))
+        self.repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
         self.update = compiled(update(runs).where(this_run), *_CHANGED)
         self.update_all = compiled(update(runs).where(this_run), *_CHANGED, *_SELDOM)
         given_back = update(runs).where(this_run, runs.c.epoch == bindparam("left_epoch"))
         self.release = compiled(given_back.values(owner=null(), lease_until=null()))
-        self.repin = compiled(update(runs).where(this_run).values(machine=bindparam("version")))
-        self.insert_machines = compiled(insert_new(dialect, machines), get=attrgetter)
-        self.insert_runs = compiled(insert(runs))
         self.insert_records = compiled(insert(records), get=attrgetter)
         self.insert_blobs = compiled(insert_new(dialect, blobs))
-        self.mail = str(select(inbox.c.id).where(inbox.c.run == bindparam("run")).compile(dialect=by_place))
         self.insert_checkpoints = compiled(insert(checkpoints))
         self.consume = compiled(delete(inbox).where(this_message))
+        self.in_order = tuple(made for made in vars(self).values() if isinstance(made, _Statement))
 
 
 _statements = cache(_Statements)
@@ -99,6 +102,7 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: PoolProxiedConnection | None = None
+        self._cursor: DBAPICursor | None = None
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else None
         self._say = _statements(engine.dialect.name)
         self._left: dict[str, _Left] = {}
@@ -124,7 +128,7 @@ class Writer:
             accepted: list[Commit] = []
             begun: list[NewRun] = []
             unread: dict[str, _Row] = {}
-            reindexed: set[str] = set()
+            touched: dict[str, bool] = {}  # each run that was read, and whether an index of its row changes
             released: list[_Row] = []
             for one in changes:
                 if isinstance(one, Release):
@@ -157,28 +161,31 @@ class Writer:
                     continue
                 accepted.append(commit)
                 held[run] = after = _after(before, commit)
-                if any(before[name] != after[name] for name in _SELDOM):
-                    reindexed.add(run)
-            touched = dict.fromkeys(commit.run for commit in accepted if commit.run not in unread)
+                moved = any(before[name] != after[name] for name in _SELDOM)
+                touched[run] = touched.get(run, False) or moved
             stored = [one.first for one in begun] + accepted
-            large = {digest: data for commit in stored for digest, data in commit.blobs.items()}
-            moved = [(commit.run, commit.machine) for commit in accepted if commit.machine is not None]
-            versions = [*(one.machine for one in begun), *(machine for _, machine in moved)]
-            pinned = {machine.digest: machine for machine in versions}
-            work: tuple[tuple[_Statement, list[Any]], ...] = (
-                (self._say.update_left, list(unread.values())),
-                (self._say.insert_machines, list(pinned.values())),
-                (self._say.insert_runs, [_run_row(one) for one in begun]),
-                (self._say.repin, [{"run": run, "version": machine.digest} for run, machine in moved]),
-                (self._say.update, [held[run] for run in touched if run not in reindexed]),
-                (self._say.update_all, [held[run] for run in touched if run in reindexed]),
-                (self._say.release, released),
-                (self._say.insert_records, [record for commit in stored for record in commit.records]),
-                (self._say.insert_blobs, blob_rows(large)),
-                (self._say.insert_checkpoints, [row for c in accepted if (row := _checkpoint(c))]),
-                (self._say.consume, [{"message": id, "run": c.run} for c in accepted for id in c.consumed]),
-            )
-            for statement, rows in work:
+            pinned = {one.machine.digest: one.machine for one in begun}
+            work: dict[_Statement, list[Any]] = {statement: [] for statement in self._say.in_order}
+            work[self._say.update_left] += unread.values()
+            work[self._say.insert_runs] += map(_run_row, begun)
+            work[self._say.release] += released
+            for run, reindexed in touched.items():
+                work[self._say.update_all if reindexed else self._say.update].append(held[run])
+            for commit in stored:
+                work[self._say.insert_records] += commit.records
+                if commit.machine is not None:
+                    pinned[commit.machine.digest] = commit.machine
+                    work[self._say.repin].append({"run": commit.run, "version": commit.machine.digest})
+                if commit.blobs:
+                    work[self._say.insert_blobs] += blob_rows(commit.blobs)
+                if _passes_checkpoint(commit):
+                    last = commit.records[-1].seq
+                    kept = {"run": commit.run, "seq": last, "snapshot": commit.snapshot}
+                    work[self._say.insert_checkpoints].append(kept)
+                for id in commit.consumed:
+                    work[self._say.consume].append({"message": id, "run": commit.run})
+            work[self._say.insert_machines] += pinned.values()
+            for statement, rows in work.items():
                 if rows:
                     cursor.executemany(statement.text, [statement.parameters(row) for row in rows])
                     if statement is self._say.update_left and cursor.rowcount != len(rows):
@@ -213,7 +220,7 @@ class Writer:
         connection = self._connection = self._connection or self._engine.raw_connection()
         done = False
         try:
-            cursor = connection.cursor()
+            cursor = self._cursor = self._cursor or connection.cursor()
             if self._begin and writing:
                 cursor.execute(self._begin)
             yield cursor
@@ -221,7 +228,7 @@ class Writer:
             done = True
         finally:
             if not done:
-                self._connection = None
+                self._connection = self._cursor = None
                 try:
                     connection.rollback()
                 finally:
@@ -231,7 +238,7 @@ class Writer:
         """Give the connection back."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._cursor = None
 
 
 def _refusal(commit: Commit, held: _Row | None) -> LeaseLost | None:
@@ -275,12 +282,10 @@ def _unread(commit: Commit) -> _Row:
     }
 
 
-def _checkpoint(commit: Commit) -> _Row | None:
-    """Return the snapshot to keep of a step that passes a multiple of so many records."""
+def _passes_checkpoint(commit: Commit) -> bool:
+    """Return whether a step passes a multiple of so many records, and its snapshot is to be kept."""
     seq = commit.expected_seq + len(commit.records)
-    if seq // CHECKPOINT == commit.expected_seq // CHECKPOINT:
-        return None
-    return {"run": commit.run, "seq": seq, "snapshot": commit.snapshot}
+    return seq // CHECKPOINT != commit.expected_seq // CHECKPOINT
 
 
 def _begun(new: NewRun) -> _Row:

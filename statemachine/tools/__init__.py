@@ -9,12 +9,13 @@ from statemachine.machine.call import Call
 from statemachine.machine.definition import Definition
 from statemachine.machine.outcome import Failure, Outcome
 from statemachine.tools.classify import classify
+from statemachine.tools.deadline import Deadline
 from statemachine.tools.invocation import Invocation
 from statemachine.tools.python import call_python
 from statemachine.tools.secrets import NotGiven, redacted, secrets_of
 from statemachine.tools.shell import call_shell
 
-__all__ = ["Invocation", "classify", "invoke"]
+__all__ = ["Deadline", "Invocation", "classify", "invoke"]
 
 
 async def invoke(definition: Definition, tool: str, given: Mapping[str, Any], call: Call) -> Outcome:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Failure, Outcome
+from statemachine.tools.deadline import Deadline
 
 _STOPPING = 1.0
 """Seconds that a coroutine has to end after it was cancelled."""
@@ -23,24 +25,28 @@ class Invocation:
         tool: The tool's contract.
         make: Makes the call and returns its outcome.
         told: Is called once, when the call is over; not after it was dropped.
+        deadline: What holds it to its timeout; may be another's once this one is over.
     """
 
-    __slots__ = ("_dropped", "_error", "_late", "_loop", "_outcome", "_stubborn", "_task", "_timer", "_told")
+    __slots__ = ("_deadline", "_dropped", "_error", "_late", "_outcome", "_stubborn", "_task", "_told")
 
     def __init__(
-        self, tool: Tool, make: Callable[[], Coroutine[Any, Any, Outcome]], told: Callable[[], None]
+        self,
+        tool: Tool,
+        make: Callable[[], Coroutine[Any, Any, Outcome]],
+        told: Callable[[], None],
+        deadline: Deadline,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
         self._told = told
+        self._deadline = deadline
         self._outcome: Outcome | None = None
         self._error: Exception | None = None
         self._late: Outcome | None = None
         self._dropped = False
         self._stubborn = tool.python is not None
-        self._timer: asyncio.TimerHandle | None = None
         if self._stubborn:
-            self._timer = self._loop.call_later(tool.timeout, self._stop, tool.timeout)
-        self._task = self._loop.create_task(self._run(make))
+            deadline.set(tool.timeout, partial(self._stop, tool.timeout))
+        self._task = asyncio.get_running_loop().create_task(self._run(make))
 
     def done(self) -> bool:
         """Return whether the call is over."""
@@ -56,7 +62,7 @@ class Invocation:
     async def drop(self) -> None:
         """Stop the call unless it has ended; wait for its end, but not for ever."""
         self._dropped = True
-        self._forget_timer()
+        self._deadline.clear()
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=_STOPPING if self._stubborn else None)
@@ -74,16 +80,11 @@ class Invocation:
 
     def _stop(self, seconds: float) -> None:
         self._late = Outcome(failure=Failure("timeout", f"no answer within {seconds:g} s"))
-        self._timer = self._loop.call_later(_STOPPING, self._end, self._late)
+        self._deadline.set(_STOPPING, partial(self._end, self._late))
         self._task.cancel()
 
     def _end(self, outcome: Outcome | None) -> None:
-        self._forget_timer()
         if not self._dropped:
+            self._deadline.clear()
             self._outcome, self._dropped = outcome, True
             self._told()
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -72,7 +72,7 @@ def receipts(definition: Definition, seed: int) -> Iterator[Receipt]:
                 break
             event, now = chance.choice(events)
             if event.outcome is not None and event.outcome.output is not None and chance.random() < 0.5:
-                event = replace(event, outcome=replace(event.outcome, output=BAD))
+                event = event._replace(outcome=replace(event.outcome, output=BAD))
             done = step(definition, snapshot, event, now)
             snapshot = done.snapshot
             yield done.receipt

@@ -459,7 +459,7 @@ def test_exported_records_verify_alone(corpus: Corpus, tmp_path: Path) -> None:
     with Store.open(corpus.folder / "runs.db") as store:
         ids = sorted(run.id for run in store.runs())
         records = [record for run in ids for record in store.records(run)]
-    names = Record.__slots__
+    names = Record._fields
     text = "".join(json.dumps({name: getattr(record, name) for name in names}) + "\n" for record in records)
     file.write_text(text)
     assert [by_verifier(corpus, file, anchor=anchor) for anchor in (False, True)] == [0, 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 
 import rfc8785
@@ -61,17 +60,17 @@ def test_an_edit_is_found(entries: list[tuple[float, str, str]], data: st.DataOb
     records[place] = data.draw(
         st.sampled_from(
             [
-                replace(whole, run=whole.run + "x"),
-                replace(whole, seq=whole.seq + 1),
-                replace(whole, at=whole.at + 1),
-                replace(whole, kind=whole.kind + "x"),
-                replace(whole, body=whole.body.replace(":", ": ")),
-                replace(whole, prev=sha256(b"").hexdigest()),
-                replace(whole, hash=sha256(b"").hexdigest()),
-                replace(whole, salt=""),
-                replace(whole, salt=whole.salt[::-1] + "0"),
-                replace(whole, at=None),  # type: ignore[arg-type]  # a database column holds anything
-                replace(whole, body=b"{}"),  # type: ignore[arg-type]
+                whole._replace(run=whole.run + "x"),
+                whole._replace(seq=whole.seq + 1),
+                whole._replace(at=whole.at + 1),
+                whole._replace(kind=whole.kind + "x"),
+                whole._replace(body=whole.body.replace(":", ": ")),
+                whole._replace(prev=sha256(b"").hexdigest()),
+                whole._replace(hash=sha256(b"").hexdigest()),
+                whole._replace(salt=""),
+                whole._replace(salt=whole.salt[::-1] + "0"),
+                whole._replace(at=None),  # type: ignore[arg-type]  # a database column holds anything
+                whole._replace(body=b"{}"),  # type: ignore[arg-type]
             ]
         )
     )
@@ -115,7 +114,7 @@ def test_what_a_body_was_cannot_be_tried_out_without_its_salt() -> None:
     (other,), _ = seal("r1", genesis("r1", MACHINE), 0, 1.0, [("event", {"sick": True})])
     assert (one.body, one.salt != other.salt, one.hash != other.hash) == (other.body, True, True)
     digest = sha256(canonical("r1", 1, 1.0, "event", one.body, one.prev)).hexdigest()
-    assert verify([replace(one, salt="", hash=digest)], MACHINE) is None
+    assert verify([one._replace(salt="", hash=digest)], MACHINE) is None
 
 
 def test_times_are_kept_to_the_microsecond() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,8 +170,8 @@ def test_holding_changes_nothing_but_when_a_call_is_intended(case: tuple[Definit
             event = ledger.next()
         key = keys.get(event.key, event.key)
         if (request := event.payload.get("request")) in keys:
-            event = replace(event, payload={**event.payload, "request": keys[request]})
-        held = step(definition, snapshot, replace(event, key=key, hold=True), now)
+            event = event._replace(payload={**event.payload, "request": keys[request]})
+        held = step(definition, snapshot, event._replace(key=key, hold=True), now)
         snapshot = noted(held)
         if snapshot.pending == Immediate(INTEND):
             snapshot = noted(step(definition, snapshot, Event(INTEND), now))

@@ -11,7 +11,7 @@ import pytest
 from statemachine.errors import LeaseLost
 from statemachine.machine.contract import Tool
 from statemachine.machine.outcome import Outcome
-from statemachine.tools import Invocation, invocation
+from statemachine.tools import Deadline, Invocation, invocation
 
 CONTRACT = Tool.model_validate({"python": "tools.py:work", "effect": "read", "timeout": "50ms"})
 
@@ -19,7 +19,7 @@ CONTRACT = Tool.model_validate({"python": "tools.py:work", "effect": "read", "ti
 async def made(make: Callable[[], Coroutine[Any, Any, Outcome]]) -> Invocation:
     """Make a call and wait until it is over."""
     over = asyncio.Event()
-    call = Invocation(CONTRACT, make, over.set)
+    call = Invocation(CONTRACT, make, over.set, Deadline())
     await asyncio.wait_for(over.wait(), 5)
     return call
 
@@ -85,7 +85,7 @@ def test_of_a_call_that_was_dropped_nobody_is_told(turns: int) -> None:
         return Outcome()
 
     async def drop() -> bool:
-        call = Invocation(CONTRACT, slow, lambda: told.append("told"))
+        call = Invocation(CONTRACT, slow, lambda: told.append("told"), Deadline())
         for _ in range(turns):
             await asyncio.sleep(0)
         await call.drop()
@@ -93,3 +93,33 @@ def test_of_a_call_that_was_dropped_nobody_is_told(turns: int) -> None:
 
     assert not asyncio.run(drop())
     assert told == ["cancelled"] * turns
+
+
+def test_a_deadline_is_kept_to_for_one_call_after_another() -> None:
+    """What is set last is done in its time, whether that is sooner or later than what was set before, and once."""
+    done: list[tuple[str, float]] = []
+
+    async def play() -> None:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+
+        def note(what: str, seconds: float) -> None:
+            begun = loop.time()
+            deadline.set(seconds, lambda: done.append((what, loop.time() - begun)))
+
+        note("put off", 0.05)
+        note("later", 0.15)
+        await asyncio.sleep(0.3)
+        note("given up", 0.01)
+        deadline.clear()
+        await asyncio.sleep(0.03)
+        note("too far", 60)
+        note("sooner", 0.05)
+        await asyncio.sleep(0.2)
+        note("closed", 0.01)
+        deadline.close()
+        await asyncio.sleep(0.03)
+
+    asyncio.run(play())
+    assert [what for what, _ in done] == ["later", "sooner"]
+    assert done[0][1] >= 0.149
+    assert done[1][1] >= 0.049

@@ -117,7 +117,7 @@ def _same_epoch(leased: Any) -> Any:
 
 def _new_key(send: Any) -> Any:
     def sent(draft: Any, call: PendingCall) -> None:
-        send(draft, call if call.attempt == 1 else replace(call, key=f"{call.key}{call.attempt}"))
+        send(draft, call if call.attempt == 1 else call._replace(key=f"{call.key}{call.attempt}"))
 
     return sent
 
@@ -242,7 +242,7 @@ def _entered_anew(resume: Any) -> Any:
 
 
 def _unchained(canonical: Any) -> Any:
-    return lambda run, seq, at, kind, body, prev: canonical(run, seq, at, kind, body, "0" * 64)
+    return lambda run, seq, at, kind, digest, prev: canonical(run, seq, at, kind, digest, "0" * 64)
 
 
 def _told_first(take: Any) -> Any:
@@ -367,7 +367,7 @@ MUTANTS: dict[str, Mutant] = {
         lambda _: lambda self: None,
         (Check("keeping"),),
     ),
-    "unchained": Mutant("records are not chained", record, "canonical", _unchained),
+    "unchained": Mutant("records are not chained", record, "_canonical", _unchained),
 }
 
 
