@@ -344,6 +344,8 @@ def _resume_all(db: str | None, as_json: bool, follow: bool, asked: Beside) -> N
 
 def _tell(view: RunView) -> None:
     """Say how a run stands, and what can be done next."""
+    from statemachine.host.owner import is_dead
+
     reason = f": {view.reason}" if view.reason and view.finished else ""
     say_under("", f"run {view.run}: {view.status} in {view.state}{reason}")
     for name, value in view.output.items():
@@ -358,4 +360,5 @@ def _tell(view: RunView) -> None:
         elif view.waiting.startswith("a decision"):
             say(f"go on with: statemachine resolve {view.run} --happened | --not-happened")
     if view.finished is None and not view.waiting.startswith(("event ", "a decision", "approval of")):
-        say(f"go on with: statemachine resume {view.run}")
+        driven = view.owner is not None and not is_dead(view.owner)
+        say("another process drives it" if driven else f"go on with: statemachine resume {view.run}")

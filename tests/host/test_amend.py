@@ -171,13 +171,17 @@ def test_an_amendment_during_a_write_is_taken_when_the_write_has_ended(renewal: 
 
 
 def _program(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "statemachine", *words, "--db", str(folder / "runs.db"), "--json"]
+    return [sys.executable, "-m", "statemachine", *words, "--db", str(folder / "runs.db")]
+
+
+def _said(folder: Path, *words: str) -> str:
+    done = subprocess.run(_program(folder, *words), capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
 
 
 def _told(folder: Path, *words: str) -> Any:
-    done = subprocess.run(_program(folder, *words), capture_output=True, text=True, timeout=60, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(_said(folder, *words, "--json"))
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
@@ -194,7 +198,8 @@ def test_a_crash_in_the_middle_of_it_loses_nothing(renewal: Callable[..., Path],
         _until(lambda: "acme" in world.read_text())
         with Store.open(folder / "runs.db", create=False) as store:
             run = store.runs()[0].id
-            assert _told(folder, "amend", run[:6], "vendor=zenith")["run"] == run
+            said = _said(folder, "amend", run[:6], "vendor=zenith")
+            assert said == f"run {run}: running in act\nanother process drives it\n"
             _until(lambda: "amended" in [r.kind for r in store.records(run)])
     finally:
         os.kill(process.pid, signal.SIGKILL)
@@ -250,12 +255,10 @@ def test_status_shows_what_is_known_with_source_age_and_freshness(renewal: Calla
         "input",
     )
     assert contract["age"] > contract["fresh_for"] == 2 * 86400
-    done = subprocess.run(
-        _program(file.parent, "status", told["run"])[:-1], capture_output=True, text=True, check=True
-    )
-    assert 'contract = "contract of acme" (by plan from look, ' in done.stdout
-    assert "STALE: fresh for 2d" in done.stdout
-    assert "unknown:   told" in done.stdout
+    said = _said(file.parent, "status", told["run"])
+    assert 'contract = "contract of acme" (by plan from look, ' in said
+    assert "STALE: fresh for 2d" in said
+    assert "unknown:   told" in said
 
 
 HISTORY = """
