@@ -268,10 +268,9 @@ def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
         by = f" signed by {told['signed_by']}" if told["signed_by"] else ""
         against = f", against {told['anchored']} runs anchored{by}"
     how = "all is as it was written" if told["whole"] else f"{len(told['problems'])} not as written"
-    rate = told["records"] / max(told["seconds"], 1e-9)
-    say(
-        f"{_count(told['runs'], 'run')}, {_count(told['records'], 'record')}{against}: {how} ({rate:,.0f} records/s)"
-    )
+    # Of a few records the rate is that of the start.
+    rate = f" ({told['records'] / told['seconds']:,.0f} records/s)" if told["seconds"] > 1 else ""
+    say(f"{_count(told['runs'], 'run')}, {_count(told['records'], 'record')}{against}: {how}{rate}")
 
 
 def _store(db: str | None) -> ReadOnlyStore:

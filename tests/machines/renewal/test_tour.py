@@ -103,14 +103,15 @@ def typed(tour: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a tour without what differs from one time to the next: ids, keys, times and rates."""
+    """Return a tour without what differs from one time to the next: ids, keys, times, rates and ports."""
     run = RUN.search(text)
     text = re.sub(rf"\b{run[1][:4]}", "RUN", text) if run else text
     text = re.sub(r"ed25519:[\w+/=]+", "KEY", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\b\d{10}\.\d+|(?<=_seconds\": )[\d.]+", "TIME", text)
     text = re.sub(r"\b(RUN)?[0-9a-f]{8,64}\b", "ID", text)
     text = re.sub(r"\b\d+h\d+m\b|\b\d+m\d+s\b|\b\d+(\.\d+)?m?s\b", "TIME", text)
-    text = re.sub(r"[\d,]+ records/s|\('127.0.0.1', \d+\)", "RATE", text)
+    text = re.sub(r" \([\d,]+ records/s\)", "", text)
+    text = re.sub(r"\('127.0.0.1', \d+\)", "PEER", text)
     return re.sub(r"[ \n]+", " ", text)
 
 
