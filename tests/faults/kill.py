@@ -41,9 +41,14 @@ class _Kill(NamedTuple):
 
 def _points(folder: Path, laps: int = 1) -> list[str]:
     """Return the points that a process comes by when nothing strikes it."""
-    world = new_world(folder)
-    ended(spawn(Order(world.folder, laps=laps)))
-    return (world.folder / "points.txt").read_text().splitlines()
+    for _ in range(5):
+        world = new_world(folder)
+        ended(spawn(Order(world.folder, laps=laps)))
+        names = (world.folder / "points.txt").read_text().splitlines()
+        if names.count("before look") == laps:
+            return names
+    # On a busy computer a tool may be too slow for its timeout, and then the run takes another way.
+    raise RuntimeError(f"of five runs none has gone round {laps} times: give the harness a quieter computer")
 
 
 def kill(
