@@ -25,7 +25,7 @@ from statemachine.cli import (
     stats,
     stops,
 )
-from statemachine.cli.terminal import stdout
+from statemachine.cli.terminal import complain, stdout
 from statemachine.errors import InvalidMachine, LeaseLost, RunOwned, StateMachineError, StoreUnusable
 
 app = typer.Typer(
@@ -91,9 +91,8 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"statemachine: {where}{error.strerror}; make room, then go on with: statemachine resume --all",
-            file=sys.stderr,
+        complain(
+            f"statemachine: {where}{error.strerror}; make room, then go on with: statemachine resume --all"
         )
         sys.exit(4)
 
@@ -106,6 +105,6 @@ def _report(error: StateMachineError) -> None:
         print(json.dumps(told, ensure_ascii=False), file=stdout(), flush=True)
     elif isinstance(error, InvalidMachine):
         count = len(error.findings)
-        print(f"{error}\n{count} error{'s' if count != 1 else ''}", file=sys.stderr)
+        complain(f"{error}\n{count} error{'s' if count != 1 else ''}")
     else:
-        print(f"statemachine: {error}", file=sys.stderr)
+        complain(f"statemachine: {error}")

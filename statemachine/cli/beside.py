@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from statemachine.cli.terminal import complain
 
 if TYPE_CHECKING:
     from statemachine.host.background import Job
@@ -101,7 +102,7 @@ def beside(runtime: Runtime, asked: Beside) -> Iterator[None]:
 
 
 def _say(what: str) -> None:
-    print(f"statemachine: {what}", file=sys.stderr, flush=True)
+    complain(f"statemachine: {what}")
 
 
 def _audit(runtime: Runtime, asked: Beside) -> Iterator[Job]:

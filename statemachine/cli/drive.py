@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +26,7 @@ from statemachine.cli.declare import File
 from statemachine.cli.inputs import Inputs, given_inputs, pair
 from statemachine.cli.many import AtOnce
 from statemachine.cli.signals import stop_on_signals
-from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, say, say_json, say_under, stdout
+from statemachine.cli.terminal import Db, Json, MaybeRunId, RunId, complain, say, say_json, say_under, stdout
 from statemachine.errors import InvalidInput
 from statemachine.host.owner import user
 
@@ -325,7 +324,7 @@ def _resume_all(db: str | None, as_json: bool, follow: bool, asked: Beside) -> N
                         run, error = result
                         results.append({"run": run, "error": type(error).__name__, "message": str(error)})
                         if not as_json:
-                            print(f"{run}: {error}", file=sys.stderr)
+                            complain(f"{run}: {error}")
         return results
 
     results = asyncio.run(work())

@@ -24,7 +24,7 @@ from statemachine.cli.beside import (
     beside,
 )
 from statemachine.cli.signals import stop_on_signals
-from statemachine.cli.terminal import Db, Json, say, say_json, say_json_line, stdout
+from statemachine.cli.terminal import Db, Json, complain, say, say_json, say_json_line, stdout
 from statemachine.errors import InvalidInput, StateMachineError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def run_all(
             counted.sum_up()
             unstarted = len(given) - counted.counts.total()
             if unstarted:
-                print(f"{unstarted} runs were not started", file=sys.stderr)
+                complain(f"{unstarted} runs were not started")
             return counted.exit_code
 
     code = asyncio.run(work())
@@ -228,5 +228,5 @@ def _metrics(runtime: Runtime, address: str | None) -> Iterator[None]:
     from statemachine.monitor.prometheus import served
 
     with served(runtime.store, address) as url:
-        print(f"metrics at {url}", file=sys.stderr, flush=True)
+        complain(f"metrics at {url}")
         yield

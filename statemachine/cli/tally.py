@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from statemachine.cli.terminal import lasting, say, say_json_line, stdout
+from statemachine.cli.terminal import complain, lasting, say, say_json_line, stdout
 from statemachine.errors import StateMachineError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Tally:
             say_json_line({**more, "error": type(error).__name__, "message": str(error)})
         else:
             told = str(error) if isinstance(error, StateMachineError) else f"{type(error).__name__}: {error}"
-            print(f"{what}: {told}", file=sys.stderr)
+            complain(f"{what}: {told}")
         self._changed(self)
 
     @property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from functools import cache
 from typing import Annotated, Any, TextIO
 from unicodedata import east_asian_width
 
 import typer
+
+from statemachine.legible import legible
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Db = Annotated[
@@ -59,7 +60,12 @@ def stdout() -> TextIO:
 
 def say(text: str = "") -> None:
     """Print a line of the result; what would move the cursor, or turn the text round, is spelled out."""
-    print(_MOVES.sub(_spelled, text), file=stdout(), flush=True)
+    print(legible(text), file=stdout(), flush=True)
+
+
+def complain(text: str) -> None:
+    """Print a line that is no result, such as why something failed, on standard error."""
+    print(legible(text), file=sys.stderr, flush=True)
 
 
 def say_under(head: str, text: str) -> None:
@@ -106,14 +112,6 @@ def wrapped(text: str, width: int) -> list[str]:
 def _cells(text: str) -> int:
     """Return how many places a text takes on a screen."""
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _spelled(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"  # as JSON has it
-
-
-_MOVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Controls but for tab and end of line, and the marks that turn the direction of a text (UAX 9)."""
 
 
 def say_json(data: Any) -> None:

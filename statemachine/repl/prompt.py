@@ -17,6 +17,7 @@ from statemachine.clock import Clock
 from statemachine.errors import StateMachineError
 from statemachine.host.wording import arrow, doing
 from statemachine.kernel import Step
+from statemachine.legible import legible
 from statemachine.machine.definition import Definition
 from statemachine.repl import render
 from statemachine.repl.capture import Captured
@@ -46,7 +47,7 @@ class Console:
     def write(self, text: str) -> None:
         """Write lines of text, where a person reads them."""
         if text and not self.as_json:
-            print(text, file=self.out, flush=True)
+            print(legible(text), file=self.out, flush=True)
 
     def observe(self, definition: Definition, made: Step, at: float) -> None:
         """Show a step."""

@@ -37,12 +37,15 @@ Program = Callable[..., Done]
 def program(tmp_path: Path) -> Program:
     """Run the program in a working folder of its own; no command may ever end in a traceback."""
 
-    def run(*words: object, env: dict[str, str] | None = None, expect: int | None = None) -> Done:
+    def run(
+        *words: object, env: dict[str, str] | None = None, expect: int | None = None, given: str | None = None
+    ) -> Done:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("STATEMACHINE")} | (env or {})
         done = subprocess.run(
             [sys.executable, "-m", "statemachine", *map(str, words)],
             cwd=tmp_path,
             env=environment,
+            input=given,
             capture_output=True,
             text=True,
             timeout=60,

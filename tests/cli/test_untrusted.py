@@ -98,6 +98,18 @@ def test_nothing_that_an_agent_says_leaves_its_place(program: Program, runs: tup
     assert "\\u202e" in text
 
 
+def test_nor_at_the_prompt_of_the_debugger(program: Program, runs: tuple[str, str]) -> None:
+    """Whatever a verb shows of it, and in an error."""
+    verbs = "print\nprint why\nwhy\nlist\ndiff 1\nback\nprint to\n"
+    texts = [program("repl", run, given=verbs).out for run in runs]
+    assert "ok \\u001b[2J" in texts[0]
+    for text in texts:
+        assert not _MOVES.findall(text)
+        assert not [line for line in text.splitlines() if line.startswith(FAKES)]
+    refused = program("status", "\x1b[2J\u202eabc", expect=2).err
+    assert not _MOVES.findall(refused)
+
+
 def test_nor_in_a_terminal_where_lines_are_broken(runs: tuple[str, str], tmp_path: Path) -> None:
     """Whatever is too long goes on under its own beginning, and never at the left edge."""
     waits, failed = runs

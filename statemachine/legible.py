@@ -1,0 +1,13 @@
+"""Texts that may be anybody's, as they are shown to people."""
+
+from __future__ import annotations
+
+import re
+
+# Controls but for tab and end of line, and the marks that turn the direction of a text (UAX 9).
+_MOVES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def legible(text: str) -> str:
+    """Return a text in which what would move the cursor, or turn the text round, is spelled out as JSON has it."""
+    return _MOVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
