@@ -82,8 +82,10 @@ def main() -> None:
         sys.exit(4 if isinstance(error, StoreUnusable | RunOwned | LeaseLost) else 2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever reads us has gone, as `head` does; Python would complain again when it flushes.
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        # Whoever reads us has gone, as `head` does: typer says 1, and Python would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout().fileno())
         sys.exit(141)
     except OSError as error:

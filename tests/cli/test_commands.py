@@ -239,3 +239,20 @@ def test_show_prints_what_reads_back_the_same(program: Program, hello: Path, tmp
     (tmp_path / "again.yaml").write_text(program("show", hello, expect=0).out)
     digests = [c["digest"] for c in program("check", hello, "again.yaml", "--json", expect=0).data]
     assert digests[0] == digests[1]
+
+
+def test_who_reads_no_further_is_no_error(program: Program, hello: Path, tmp_path: Path) -> None:
+    """As `head` does: nothing is said, and the exit code is that of a broken pipe."""
+    run = program("run", hello, "-i", "name=a", "--json", expect=0).data["run"]
+    read, write = os.pipe()
+    os.close(read)
+    for words in (("runs",), ("journal", run), ("status", run, "--json")):
+        done = subprocess.run(
+            [sys.executable, "-m", "statemachine", *words],
+            cwd=tmp_path,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        assert (done.returncode, program_ended.stderr) == (141, b"")
+    os.close(write)
