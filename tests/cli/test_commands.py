@@ -254,5 +254,5 @@ def test_who_reads_no_further_is_no_error(program: Program, hello: Path, tmp_pat
             stderr=subprocess.PIPE,
             check=False,
         )
-        assert (done.returncode, program_ended.stderr) == (141, b"")
+        assert (done.returncode, done.stderr) == (141, b"")
     os.close(write)
