@@ -327,7 +327,8 @@ def seeds(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0, mut
     tally, count = Tally("simulation"), most or (100_000 if long else 1000)
     folder.mkdir(parents=True, exist_ok=True)
     firsts = range(seed, seed + count, _CHUNK)
-    with ProcessPoolExecutor(mp_context=context()) as pool:
+    # What is imported when a process begins stays, and need not be looked at again and again.
+    with ProcessPoolExecutor(mp_context=context(), initializer=gc.freeze) as pool:
         chunks = [pool.submit(_chunk, folder, n, min(_CHUNK, seed + count - n), mutant) for n in firsts]
         for chunk in chunks:
             tally.add(chunk.result())
@@ -337,7 +338,6 @@ def seeds(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0, mut
 def _chunk(folder: Path, first: int, count: int, mutant: str) -> Tally:
     tally = Tally("simulation")
     signal.signal(signal.SIGPROF, _stuck)
-    gc.freeze()  # what is imported by now stays, and need not be looked at again and again
     with tempfile.TemporaryDirectory(dir=folder) as own:
         for seed in range(first, first + count):
             simulation = Simulation(Path(own), seed)
