@@ -2,6 +2,7 @@
 
     python -m tests.faults [--long] [--seed N] [--only KIND] [--most N]
 
+The short form takes some four minutes on two cores, the long one two hours.
 Prints one line a kind: points tried, violations. Exits with 1 when there is any violation. What must hold is in
 `tests/faults/invariants.py`; that a check would notice is what `python -m tests.faults.mutants` shows.
 """

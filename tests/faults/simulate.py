@@ -9,6 +9,7 @@ import json
 import random
 import selectors
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -41,6 +42,8 @@ from tests.faults.world import EFFECTS, Trouble, machine
 HOUR, DAY = 3600.0, 86400.0
 _FOR_EVER = 30 * DAY
 _CHUNK = 25
+_TELL = 5000
+"""Seeds after which one is told how far it is: all of them take an hour."""
 _PATIENCE = 20
 """Seconds of the processor that a seed may take; it needs a tenth of one."""
 
@@ -332,6 +335,9 @@ def seeds(folder: Path, *, long: bool = False, seed: int = 0, most: int = 0, mut
         chunks = [pool.submit(_chunk, folder, n, min(_CHUNK, seed + count - n), mutant) for n in firsts]
         for chunk in chunks:
             tally.add(chunk.result())
+            if tally.points % _TELL == 0:
+                bad = len(tally.violations)
+                print(f"simulation   {tally.points:7} of {count} seeds, {bad} violations", file=sys.stderr)
     return tally
 
 
