@@ -261,7 +261,7 @@ def _next(snapshot: Snapshot | None) -> int:
 
 def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     """Return the event that made the next record, the first of its step."""
-    _, _, kind, body = ahead[0]
+    number, _, kind, body = ahead[0]
     pending = snapshot.pending
     key = pending.key if isinstance(pending, PendingCall) else ""
     if snapshot.rollback is not None and isinstance(pending, Immediate):
@@ -278,6 +278,8 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
         case "call_resolved":
             payload = {name: body[name] for name in ("happened", "undo") if name in body}
             if body["happened"] is True:
+                if len(ahead) == 1:
+                    raise _ended(number + 1, ("call_finished", {"key": body["key"]}))
                 payload["output"] = ahead[1][3]["output"]
             return Event(RESOLVE, payload, key=body["key"], by=body["by"])
         case "approval_decided":
@@ -302,13 +304,18 @@ def _event(snapshot: Snapshot, ahead: Ahead, ledger: Ledger) -> Event | None:
     return None
 
 
+def _ended(seq: int, expected: tuple[str, Mapping[str, Any]]) -> Deviates:
+    why = f"the journal ends where a {expected[0]} record belongs"
+    return Deviates(Deviation(seq, expected, None, why))
+
+
 def _compare(made: Step, entry: tuple[str, Mapping[str, Any]], seq: int, found: Written | None) -> None:
     kind, body = entry
     if found is not None and found == (seq, made.at, kind, body):
         return
     body = _plain(body)
     if found is None:
-        raise Deviates(Deviation(seq, (kind, body), None, f"the journal ends where a {kind} record belongs"))
+        raise _ended(seq, (kind, body))
     number, at, found_kind, found_body = found[0], found[1], found[2], _plain(found[3])
     if (number, at, found_kind, found_body) == (seq, made.at, kind, body):
         return
