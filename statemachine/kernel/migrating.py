@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from statemachine.machine.definition import AMENDED, Definition
 from statemachine.machine.expressions import Scope
 from statemachine.machine.model import OPERATOR, Migration
 from statemachine.machine.scopes import base_variables
+from statemachine.machine.signature import Parameter
 
 MIGRATED = "migrated"
 """The kind of the record, and the event, of a run that is moved to another version."""
@@ -240,13 +241,11 @@ class _Mover:
             self.problems.append(f"{what} is to be asked for, and has no probe any more")
         wanted = self.new.signatures[call.tool].input
         self.problems += [f"{what} takes no `{name}` any more" for name in call.input if name not in wanted]
+        before = self.old.signatures[call.tool].input
         for name, parameter in wanted.items():
-            if name not in call.input and not parameter.required:
-                continue
-            try:
-                types.adapter(parameter.type).validate_python(call.input.get(name))
-            except ValidationError as error:
-                why = error.errors(include_url=False)[0]["msg"]
+            why = _misfit(name, parameter, call.input)
+            # What does not fit the old version either, the call itself will tell, in whichever version.
+            if why and not (name in before and _misfit(name, before[name], call.input)):
                 self.problems.append(f"{what}: its input `{name}` does not fit: {why}")
         if self.snapshot.amended and not self.new.candidates(after.state, AMENDED):
             self.problems.append(f"it was amended, and nothing leads out of {after.state} on `amended`")
@@ -256,3 +255,14 @@ class _Mover:
         limit = limit_reached(draft, step=True, call=True)
         if limit is not None:
             self.problems.append(limit_reason(draft, limit))
+
+
+def _misfit(name: str, parameter: Parameter, given: Mapping[str, Any]) -> str:
+    """Return why a tool does not take what a call gives it under a name; empty when it does."""
+    if name not in given and not parameter.required:
+        return ""
+    try:
+        types.adapter(parameter.type).validate_python(given.get(name))
+    except ValidationError as error:
+        return error.errors(include_url=False)[0]["msg"]
+    return ""

@@ -201,6 +201,15 @@ def test_an_ended_run_and_one_that_rolls_back_stay() -> None:
     )
 
 
+def test_a_call_that_fits_neither_version_is_no_reason_to_stay() -> None:
+    """What it lacks it will tell by itself, in whichever version."""
+    states = "put: {do: put, with: {n: size}, save: {size: output.size}, on: {done: end, failed: fail}}"
+    run = Run(version(states, version="1"))
+    assert isinstance(run.pending, PendingCall)
+    assert run.pending.input == {}
+    assert move(run.definition, version(states), run.last.snapshot, run.now, "ann").step is not None
+
+
 def undo() -> Any:
     """Return the demand to roll back."""
     from statemachine.kernel import Event
