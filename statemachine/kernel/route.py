@@ -12,7 +12,10 @@ from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import Immediate
-from statemachine.machine.definition import REFUSED, STALE, STUCK, Edge
+from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STALE, STUCK, Edge
+
+_TOLD = (DENIED, EXPIRED, REFUSED, STUCK, STALE)
+"""The events for which the run knows a better reason than their name: who said no, what is too old."""
 
 
 def route(
@@ -111,7 +114,7 @@ def cancel(draft: Draft, by: str) -> Step:
 def _why_nowhere(draft: Draft, name: str, verdict: Verdict) -> str:
     if name.startswith("limit."):
         return limit_reason(draft, name)
-    if verdict == "guard_error" or name in (STUCK, STALE) or name.startswith("failed."):
+    if verdict == "guard_error" or name in _TOLD or name.startswith("failed."):
         return draft.because
     if verdict == "denied":
         return f"every guard on `{name}` in {draft.state} said no"

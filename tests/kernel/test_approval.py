@@ -131,6 +131,17 @@ def test_expired_is_denied_where_nothing_else_takes_it() -> None:
     assert run.state == "no"
 
 
+def test_a_run_that_ends_for_want_of_a_route_says_who_said_no() -> None:
+    """Whoever reads why it ended is not told of a missing transition, but of the person, or of nobody's answer."""
+    unrouted = define("wire: {do: wire, on: {done: end}}", limits={"otherwise": "fail"})
+    run = Run(unrouted)
+    decide(run, "bob", "deny", reason="no money")
+    assert (run.state, run.because) == ("fail", "bob denied wire: no money")
+    late = Run(unrouted)
+    late.wait()
+    assert (late.state, late.because) == ("fail", "nobody approved wire in time")
+
+
 def test_levels_are_asked_one_after_another() -> None:
     """Each by a request of its own, to which a decision on the one before does not apply."""
     run = Run(machine("approvers: legal, expires: 1h, escalate: [{approvers: boss, needed: 2, expires: 2h}]"))
