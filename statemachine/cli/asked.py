@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from statemachine.cli.terminal import columns, lasting, plain, when, wrapped
+from statemachine.legible import counted
 
 _TITLE = 12
 _WIDTH = 108
@@ -47,7 +48,7 @@ def left(expires: float, now: float) -> str:
 def untold(ways: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield, of each way in which people could not be told, since when not, why, and whether it is tried again."""
     for way in ways:
-        tries = f"{way['attempt']} {'try' if way['attempt'] == 1 else 'tries'}"
+        tries = counted(way["attempt"], "try", "tries")
         again = f"the next at {when(way['again'])}" if way["again"] else "and no more"
         yield (
             f"nobody could be told by {way['way']} since {when(way['since'])} ({way['error']}; {tries}, {again}); "

@@ -13,6 +13,7 @@ import typer
 
 from statemachine.cli.approve import KeyFile, PolicyFile
 from statemachine.cli.terminal import Db, Json, say, say_json, say_under, stdout
+from statemachine.legible import counted
 
 if TYPE_CHECKING:
     from statemachine.approvals.policy import Policy
@@ -270,7 +271,7 @@ def _tell(told: dict[str, Any], problems: Iterable[object]) -> None:
     how = "all is as it was written" if told["whole"] else f"{len(told['problems'])} not as written"
     # Of a few records the rate is that of the start.
     rate = f" ({told['records'] / told['seconds']:,.0f} records/s)" if told["seconds"] > 1 else ""
-    say(f"{_count(told['runs'], 'run')}, {_count(told['records'], 'record')}{against}: {how}{rate}")
+    say(f"{counted(told['runs'], 'run')}, {counted(told['records'], 'record')}{against}: {how}{rate}")
 
 
 def _store(db: str | None) -> ReadOnlyStore:
@@ -300,7 +301,3 @@ def _progress(found: Iterable[RunAudit], as_json: bool) -> Iterable[RunAudit]:
     from rich.progress import track
 
     return track(found, "verifying", console=Console(stderr=True), transient=True)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

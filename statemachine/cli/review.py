@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from statemachine.legible import counted
 from statemachine.machine.duration import spell
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Review:
             lines.append("")
         same = self.runs - self.different - len(self._broken)
         others = f", {self._other_waits} of them with other waits" if self._other_waits else ""
-        lines.append(f"{_plural(same)} would take the same path{others}.")
+        lines.append(f"{counted(same, 'run')} would take the same path{others}.")
         for (state, before, after), times in self._waits.most_common(_MOST):
             lines.append(f"- `{state}` waits {spell(after)} instead of {spell(before)} ({_times(times)})")
         if self._other_code:
@@ -117,7 +118,7 @@ class Review:
                 f"\nOther code answers for {names}: the recorded answers were taken, and theirs may differ."
             )
         if self._broken:
-            lines.append(f"\nNot compared: {_plural(len(self._broken))}.")
+            lines.append(f"\nNot compared: {counted(len(self._broken), 'run')}.")
             lines += [f"- {told}" for told in self._broken[:_MOST]]
         return "\n".join(lines)
 
@@ -152,10 +153,6 @@ def _cell(text: str) -> str:
 
 def _count(some: int, of: int) -> str:
     return f"{some} of {of} recorded runs" if of != 1 else f"{'The' if some else 'No'} recorded run"
-
-
-def _plural(count: int) -> str:
-    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _times(count: int) -> str:

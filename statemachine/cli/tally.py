@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from statemachine.cli.terminal import complain, lasting, say, say_json_line, stdout
 from statemachine.errors import StateMachineError
+from statemachine.legible import counted
 
 if TYPE_CHECKING:
     from statemachine.host.view import RunView
@@ -71,8 +72,9 @@ class Tally:
         """Say how many there were of each and how long it took; for people only."""
         if not self._as_json:
             total, took = self.counts.total(), lasting(time.monotonic() - self._began)
-            runs = f"{total} run{'' if total == 1 else 's'}"
-            say(f"{runs}: {self.told}; {took}, {self.rate:.1f} runs/s" if total else "no run")
+            say(
+                f"{counted(total, 'run')}: {self.told}; {took}, {self.rate:.1f} runs/s" if total else "no run"
+            )
 
     @property
     def exit_code(self) -> int:

@@ -373,11 +373,18 @@ def main(words: list[str] | None = None) -> int:
     for problem in problems:  # of a store that somebody has changed it may quote anything
         print("".join(c if c.isprintable() else ascii(c)[1:-1] for c in problem))
     signed = (
-        "no keys given: signatures not looked at" if signatures is None else f"{signatures.count} signatures"
+        "no keys given: signatures not looked at"
+        if signatures is None
+        else _count(signatures.count, "signature")
     )
-    how = f"{len(problems)} problems" if problems else "all as written"
-    print(f"{len(heads)} runs, {sum(seq for seq, _ in heads.values())} records, {signed}: {how}")
+    how = _count(len(problems), "problem") if problems else "all as written"
+    records = sum(seq for seq, _ in heads.values())
+    print(f"{_count(len(heads), 'run')}, {_count(records, 'record')}, {signed}: {how}")
     return 1 if problems else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from statemachine.legible import counted
 from statemachine.machine.duration import spell
 from statemachine.monitor.measures import MachineMeasures, Measures, ToolMeasures
 
@@ -61,19 +62,19 @@ def warnings(measures: Measures) -> tuple[Warning, ...]:
 def _of_machine(machine: MachineMeasures) -> Iterator[Warning]:
     name = machine.machine
     if machine.oldest_pending is not None and machine.oldest_pending > QUEUE:
-        queued = _count(machine.unfinished["pending"], "run waits", "runs wait")
+        queued = counted(machine.unfinished["pending"], "run waits", "runs wait")
         says = f"{queued} for a worker, for up to {_lasting(machine.oldest_pending)}"
         yield Warning("queue", name, says, "is a worker up? statemachine worker")
     if machine.stuck:
-        says = f"runs were stuck {_count(machine.stuck, 'time')}: they repeated themselves"
+        says = f"runs were stuck {counted(machine.stuck, 'time')}: they repeated themselves"
         yield Warning("stuck", name, says, f"statemachine runs --machine {name}, then explain ID")
     if machine.beyond:
         assert machine.expected is not None or machine.beyond_run
         usual = f" ({spell(machine.expected)})" if machine.expected is not None else ""
-        says = f"{_count(machine.beyond, 'run is', 'runs are')} in progress for longer than expected{usual}"
+        says = f"{counted(machine.beyond, 'run is', 'runs are')} in progress for longer than expected{usual}"
         yield Warning("beyond-expected", name, says, f"statemachine status {machine.beyond_run}")
     for waiting in machine.waiting:
-        runs = _count(waiting.count, "run waits", "runs wait")
+        runs = counted(waiting.count, "run waits", "runs wait")
         if waiting.what == "decision":
             says = f"{runs} for a decision on a call in doubt, for up to {_lasting(waiting.oldest)}"
             yield Warning("in-doubt", name, says, f"statemachine explain {waiting.run}, then resolve")
@@ -81,10 +82,10 @@ def _of_machine(machine: MachineMeasures) -> Iterator[Warning]:
             says = f"{runs} for approval, for up to {_lasting(waiting.oldest)}: nobody answers"
             yield Warning("nobody-answers", name, says, "statemachine approvals")
     if machine.untold:
-        says = f"{_count(machine.untold, 'request')} could not be told in every way that the policy names"
+        says = f"{counted(machine.untold, 'request')} could not be told in every way that the policy names"
         yield Warning("untold", name, says, "statemachine approvals, then approvals show ID")
     if machine.approvals.get("expired"):
-        says = f"{_count(machine.approvals['expired'], 'request was', 'requests were')} not answered in time"
+        says = f"{counted(machine.approvals['expired'], 'request was', 'requests were')} not answered in time"
         yield Warning("expired", name, says, "who is asked? statemachine approvals")
     rate = machine.approval_rate
     if rate is not None and machine.decisions >= FEWEST_DECISIONS and rate >= HIGHEST_APPROVAL:
@@ -123,10 +124,6 @@ def _of_tool(tool: ToolMeasures) -> Iterator[Warning]:
     ):
         says = f"half of its latest {recent.count} calls took more than {now:.2g} s; {once:.2g} s before"
         yield Warning("tool-slow", name, says, f"is what {tool.tool} calls in trouble?")
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _lasting(seconds: float) -> str:
