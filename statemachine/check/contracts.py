@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from statemachine.check.data import places_in
 from statemachine.check.moves import Move, choices
 from statemachine.check.paths import TooMany, shortest, visit
 from statemachine.check.rules import Rule
 from statemachine.errors import Finding
-from statemachine.machine.definition import Definition
+from statemachine.machine.definition import REFUSED, Definition
 from statemachine.machine.report import Keys
 from statemachine.machine.types import adapter
 
@@ -67,9 +68,10 @@ UNTOLD = Rule(
     "SM408",
     "output that a probe cannot give",
     "warning",
-    "A state whose call may have to be asked for by a `probe` saves nothing from it, or into fields that may be null.",
-    "The probe says only that the call happened. Its output is lost, the field cannot be filled, and a call that did "
-    "what it should has failed with `failed.contract`.",
+    "A state whose call may have to be asked for by a `probe` saves nothing from it, or into fields that may be null, and "
+    "neither `sufficient` nor a guard on `done` reads `output`.",
+    "The probe says only that the call happened. Its output is lost: a field cannot be filled, or a guard fails to evaluate, "
+    "and a call that did what it should has failed.",
 )
 RULES = (UNROUTED, ENDLESS, UNTAKEN, REPEATED, SKIPPED, IDLE_TOOL, IDLE_EVENT, UNTOLD)
 
@@ -221,18 +223,31 @@ def _untold(definition: Definition) -> Iterator[Finding]:
         tool = definition.declaration.tools[state.do]
         if tool.repeatable or tool.probe is None:
             continue
-        needing = [field for field, *_ in definition.actions[name].saves if not _nullable(definition, field)]
-        if needing:
-            fields = ", ".join(f"`{field}`" for field in needing)
-            message = f"`{tool.probe}` can say that `{state.do}` happened, but not what it gave for {fields}"
-            taken = definition.candidates(name, "failed.contract")
-            target = taken[0].target if taken else definition.declaration.otherwise
-            line = f"{name} --failed.contract--> {target} (in doubt; {tool.probe} says that it happened)"
-            witness = _ending(definition, name, line)
-            advice = "read what it gave in a state of its own, let the field be `… | None`, or make the tool idempotent"
-            yield UNTOLD.at(
-                definition, ("states", name, "save"), message, "REFUTED", witness=witness, advice=advice
-            )
+        lost = _needing_output(definition, name)
+        if lost is None:
+            continue
+        path, what, failure = lost
+        message = f"`{tool.probe}` can say that `{state.do}` happened, but not what it gave{what}"
+        taken = definition.candidates(name, failure)
+        target = taken[0].target if taken else definition.declaration.otherwise
+        line = f"{name} --{failure}--> {target} (in doubt; {tool.probe} says that it happened)"
+        witness = _ending(definition, name, line)
+        advice = "read what it gave in a state of its own"
+        advice += ", let the field be `… | None`" if path[-1] == "save" else ""
+        advice += ", or make the tool idempotent"
+        yield UNTOLD.at(definition, path, message, "REFUTED", witness=witness, advice=advice)
+
+
+def _needing_output(definition: Definition, state: str) -> tuple[Keys, str, str] | None:
+    """Return what of a state first needs its call's output, if anything: where it stands, in words, what fails."""
+    fields = [field for field, *_ in definition.actions[state].saves if not _nullable(definition, field)]
+    if fields:
+        return ("states", state, "save"), f" for {', '.join(f'`{f}`' for f in fields)}", "failed.contract"
+    for place in places_in(definition, state):
+        if place.event == "done" and any(root == "output" for _, root, _ in place.expression.reads):
+            failure = "failed.data_error" if place.path[-1] == "sufficient" else REFUSED
+            return place.path, f", and {place.what} reads that", failure
+    return None
 
 
 def _nullable(definition: Definition, field: str) -> bool:

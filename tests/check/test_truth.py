@@ -149,13 +149,26 @@ def test_no_run_of_many_machines_contradicts_what_is_said_of_them() -> None:
         assert list(disagreements(machine(seed), seed)) == [], seed
 
 
-@pytest.mark.parametrize(("name", "ends"), [("untold_output", "failed"), ("untold_output_null", "a")])
-def test_a_call_of_which_only_a_probe_knows_that_it_happened_gives_no_output(name: str, ends: str) -> None:
-    """As SM408 says: what must be saved from it cannot be, unless nothing may be saved."""
+@pytest.mark.parametrize(
+    ("name", "ends", "because"),
+    [
+        ("untold_output", "failed", "answer"),
+        ("untold_output_null", "a", ""),
+        ("untold_output_guard", "b", "guard `output"),
+        ("untold_output_sufficient", "failed", "not sufficient: no value for output"),
+        ("untold_output_context", "a", ""),
+    ],
+)
+def test_a_call_of_which_only_a_probe_knows_that_it_happened_gives_no_output(
+    name: str, ends: str, because: str
+) -> None:
+    """As SM408 says: what must be saved from it cannot be, and what asks for it cannot be decided."""
     definition = load(Path(__file__).parent / "corpus" / f"{name}.yaml")
-    sent = start(definition, "run", {}, 0.0).snapshot
+    given = {"wanted": True} if "wanted" in definition.types else {}
+    sent = start(definition, "run", given, 0.0).snapshot
     assert isinstance(sent.pending, PendingCall)
     asked = step(definition, sent, Event(RECOVER, key=sent.pending.key), 1.0).snapshot
     answer = Event(RESOLVE, {"happened": True}, key=sent.pending.key, by="probe ask")
     made = step(definition, asked, answer, 2.0)
     assert made.snapshot.state == ends
+    assert because in made.snapshot.because
