@@ -76,8 +76,12 @@ def _counts(folder: Path, *, fresh: bool) -> dict[str, int]:
     world = new_world(folder, fresh=fresh)
     names = ",".join(dict.fromkeys([*KILLED, *(name for name, _ in REFUSED)]))
     _, report = traced(Order(world.folder, wait=True), "-e", f"trace={names}")
-    found = re.findall(r"^\d+ +(\w+)\(", report.read_text(), re.MULTILINE)
-    return {name: found.count(name) for name in set(found)}
+    return {name: made for name in names.split(",") if (made := _made(report, name))}
+
+
+def _made(report: Path, name: str) -> int:
+    """Return how often a system call was made."""
+    return len(re.findall(rf"^\d+ +{name}\(", report.read_text(), re.MULTILINE))
 
 
 def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 30, mutant: str = "") -> Tally:
@@ -103,7 +107,10 @@ def kill(folder: Path, *, long: bool = False, seed: int = 0, most: int = 30, mut
         found = wrong(world, code, 0, -signal.SIGKILL)
         where = f"killed at {name} {n}" + (" with a new database" if fresh else "")
         tally.note(where, name, code < 0, found + judged(world, mutant))
+        earlier = min(n, _made(report, name)) // 2
         _forget(place, report)
+        if code >= 0 and earlier:  # it went another way than the one that was counted, and made fewer
+            strike(place, (fresh, name, earlier))
 
     side_by_side(folder, points, strike)
     return tally
@@ -132,7 +139,10 @@ def errors(folder: Path, *, long: bool = False, seed: int = 0, most: int = 24, m
         found = _refusal(world, code)
         sort = f"{error} at {name}" + (" from then on" if when.endswith("+") else "")
         tally.note(f"{sort}, {when}", sort, struck, found + judged(world, mutant))
+        earlier = min(int(when.rstrip("+")), _made(report, name)) // 2
         _forget(place, report)
+        if not struck and earlier:
+            strike(place, (name, error, f"{earlier}{'+' if when.endswith('+') else ''}"))
 
     side_by_side(folder, points, strike)
     return tally

@@ -82,7 +82,8 @@ def test_a_run_in_the_middle_of_its_work_is_held_before_its_next_call_and_a_work
 
             async def lift() -> None:
                 await asyncio.sleep(0.5)
-                Runtime(file.parent / "runs.db").stops.lift("all", "", 0.0)
+                async with Runtime(file.parent / "runs.db") as other:
+                    other.stops.lift("all", "", 0.0)
 
             lifting = asyncio.create_task(lift())
             async for result in again.work():

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +187,9 @@ def test_three_workers_end_sixty_runs_though_one_is_killed(machine: Write, folde
     while len(world.read_text().split()) < 15:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    busiest = Counter(
-        owner.split(":")[1]
-        for (owner,) in sqlite3.connect(folder / "runs.db").execute("SELECT owner FROM runs WHERE owner > ''")
-    ).most_common(1)[0][0]
+    with closing(sqlite3.connect(folder / "runs.db")) as database:
+        owners = database.execute("SELECT owner FROM runs WHERE owner > ''").fetchall()
+    busiest = Counter(owner.split(":")[1] for (owner,) in owners).most_common(1)[0][0]
     killed = next(worker for worker in workers if str(worker.pid) == busiest)
     os.kill(killed.pid, signal.SIGKILL)
     for worker in workers:
