@@ -31,7 +31,7 @@ from statemachine.host.given import (
 )
 from statemachine.host.leasing import LEASE, Leases
 from statemachine.host.owner import is_dead, new_owner, user
-from statemachine.host.pinned import pin, pinned, warn_of_other_code
+from statemachine.host.pinned import pin, pinned, runtime, warn_of_other_code
 from statemachine.host.places import default_db, new_run, policy_file, work_folder
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
@@ -175,9 +175,14 @@ class Hosting:
         return self._view(made.snapshot.run)
 
     def noted(self, definition: Definition) -> dict[str, Any]:
-        """Return what is written down of a run that begins: who starts it, its tools' code, its salt, what is proved."""
-        noted = {"by": self.starter, "code": definition.code, "bounds": proved_of(definition)}
-        noted["salt"] = secrets.token_hex(16)
+        """Return what is written down of a run that begins: who and what starts it, its tools' code, its salt, its bounds."""
+        noted = {
+            "by": self.starter,
+            "runtime": runtime(),
+            "code": definition.code,
+            "bounds": proved_of(definition),
+            "salt": secrets.token_hex(16),
+        }
         return {name: value for name, value in noted.items() if value}
 
     async def begin(self, definition: Definition, made: Step, owner: str | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from statemachine.errors import InvalidReference, NotReplayable
@@ -19,6 +20,15 @@ from statemachine.store import Store, StoredMachine
 
 VERSION_OF = {"run_started": "digest", "migrated": "to"}
 """The kinds of records that tell which version of the machine the next ones are of, and where in their body."""
+
+
+@cache
+def runtime() -> str:
+    """Return the version of this package, which a run is begun and judged by; empty where it is not installed."""
+    try:
+        return version("agent-statemachine")
+    except PackageNotFoundError:
+        return ""
 
 
 @lru_cache(maxsize=256)

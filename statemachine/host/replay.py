@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from statemachine.errors import InvalidMachine, NotReplayable
-from statemachine.host.pinned import first_digest, pinned, unloaded
+from statemachine.host.pinned import first_digest, pinned, runtime, unloaded
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
 from statemachine.journal.replay import Conformance, Deviates, Deviation, Written, replay
@@ -82,6 +82,9 @@ def replay_run(store: Store, run: str, seen: Callable[[Step], object] | None = N
     wrong = _wrong(store, journal, found)
     if wrong is not None and journal.altered is None and (wrong.expected or wrong.found):
         found, wrong = _with_code(store, journal, found, wrong, seen)
+    if wrong is not None and journal.runtime not in ("", runtime()):
+        others = f"version {journal.runtime} of this package began the run, and this is {runtime()}"
+        wrong = replace(wrong, why=f"{wrong.why} ({others}: rules and words may differ)")
     return Replayed(
         run,
         stored.name,
@@ -104,12 +107,13 @@ class Journal:
         first: Digest of the machine that it was started with.
         definition: That machine, resolved without its tools.
         head: Hash of the last record that was read and continues the chain.
+        runtime: The version of this package that began the run; empty if its first record does not say.
         altered: The first record read that is not what was written: the chain breaks there.
     """
 
     def __init__(self, store: Store, stored: StoredRun) -> None:
         self._store, self.stored = store, stored
-        self.head = ""
+        self.head = self.runtime = ""
         self.altered: Record | None = None
         self.first = first_digest(store, stored.id)
         self._given = frozenset(self._inputs())
@@ -142,6 +146,8 @@ class Journal:
                 raise Deviates(
                     Deviation(record.seq, None, None, f"the {record.kind} record is no JSON object")
                 )
+            if record.kind == "run_started":
+                self.runtime = str(body.get("runtime", ""))
             yield record.seq, record.at, record.kind, body
 
     def _inputs(self) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ _KEPT = frozenset((
     "digest", "due", "during", "edited", "entered", "event", "expires", "facts", "failed", "fields",
     "finished", "from", "happened", "held", "instead", "invalidated", "key", "kind", "left", "machine",
     "name", "needed", "note", "observed", "owner", "parent", "pretended", "queued", "request", "resets",
-    "result", "retry_after", "reversibility", "reviews", "run", "seq", "sources", "stale", "started",
+    "result", "retry_after", "reversibility", "reviews", "run", "runtime", "seq", "sources", "stale", "started",
     "state", "states", "status", "steps", "summary", "to", "tool", "trusted", "unanswered", "undo",
     "undoes", "undone", "until", "version",
 ))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from statemachine.host.pinned import pin
 from statemachine.host.replay import Replayed, replay_run
+from statemachine.host.runtime import Runtime
 from statemachine.host.sealing import sealed
 from statemachine.journal import genesis, seal
 from statemachine.machine.definition import Definition
@@ -175,3 +177,30 @@ def test_a_snapshot_that_was_changed_is_found(template: Path, case: tuple[Defini
             ("snapshot", {"steps": case[1][-1][2].snapshot.steps}),
             ("snapshot", {"steps": 99}),
         )
+
+
+@pytest.mark.damages_journals
+def test_what_another_version_worded_otherwise_is_told_with_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts are part of a journal; who upgrades must not take their new words for somebody's hand."""
+    file = tmp_path / "waits.yaml"
+    file.write_text(
+        'machine: waits\nversion: "1"\ninitial: a\nstates:\n'
+        "  a: {timeout: 10ms, on: {cancelled: b}}\n  b: {final: failed}\n"
+    )
+
+    async def run() -> str:
+        async with Runtime(tmp_path / "runs.db") as here:
+            return (await here.start(file, {})).run
+
+    with monkeypatch.context() as before:
+        before.setattr("statemachine.host.hosting.runtime", lambda: "0.0.9")
+        before.setattr("statemachine.kernel.route._why_nowhere", lambda *_: "it was too late")
+        ended = asyncio.run(run())
+    with Store.open(tmp_path / "runs.db") as store:
+        wrong = replay_run(store, ended).deviation
+    assert wrong is not None
+    assert wrong.why.startswith(
+        "the machine gives another reason (version 0.0.9 of this package began the run"
+    )
