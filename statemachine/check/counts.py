@@ -8,6 +8,7 @@ comes to keep to ways round that do not raise it, or do not ask for it; and thos
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from statemachine.check import cel
@@ -160,6 +161,7 @@ def _settles(tree: cel.Tree | None, name: str, verdict: bool) -> bool:
     return read == f"history.{name}" and value <= _MOST and _LARGE[function] is verdict
 
 
+@lru_cache(maxsize=4096)
 def _sure(guard: Guard) -> bool:
     """Return whether a guard never fails to evaluate: it compares counters, and nothing else."""
     tree = read_of(guard).tree
