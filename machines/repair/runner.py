@@ -151,9 +151,14 @@ class Worker:
             self.coverage.switch_context(item.nodeid)
         signal.setitimer(signal.ITIMER_PROF, limit)
         self.began = clocks()
-        result = yield
-        seconds = took(self.began)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        try:
+            result = yield
+        except BaseException:  # what pytest does about it now is no longer the test's time
+            self.decide("crash", "the test broke off the session", item.nodeid)
+            raise
+        finally:
+            seconds = took(self.began)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         if self.observing:
             self.coverage.switch_context("")
             self.say(
@@ -192,9 +197,7 @@ class Worker:
 
     def finish(self, code: int) -> None:
         """Say the verdict if no test has; a session that pytest broke off is a crash."""
-        if self.test is not None:
-            self.decide("crash", "the test broke off the session", self.test)
-        elif code == pytest.ExitCode.OK or (self.observing and code == pytest.ExitCode.TESTS_FAILED):
+        if code == pytest.ExitCode.OK or (self.observing and code == pytest.ExitCode.TESTS_FAILED):
             self.decide("passed", "", None)
         elif code == pytest.ExitCode.NO_TESTS_COLLECTED:
             self.decide("passed" if self.job.done else "crash", "there is no test in it", None)

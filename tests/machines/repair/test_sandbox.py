@@ -169,6 +169,19 @@ def test_a_test_that_waits_is_not_one_that_hangs(write: Write, tmp_path: Path) -
     assert 3 * sandbox.limit(run.seconds) + 1 > 3 * 1.2
 
 
+def test_what_comes_after_a_broken_off_session_is_not_the_tests_time(write: Write, tmp_path: Path) -> None:
+    """pytest words an exit for most of a second on a busy host; here a hook makes sure that it takes longer."""
+    program, tests = write(PROGRAM, "import pytest\ndef test_pytest_exit(): pytest.exit('enough')\n")
+    (tests.parent / "conftest.py").write_text(
+        "import time\n"
+        "def pytest_keyboard_interrupt():\n"
+        "    end = time.process_time() + 1.5\n"
+        "    while time.process_time() < end: pass\n"
+    )
+    (run,) = observe(program, tests, tmp_path / "run", 0.6).runs
+    assert (run.kind, run.message) == ("crash", "the test broke off the session")
+
+
 def test_versions_are_judged_by_their_first_failure(write: Write, tmp_path: Path) -> None:
     """Kind, deciding test, message and what passed before; the first winner ends the search."""
     good = "def small(n): return n <= 3"
