@@ -24,11 +24,11 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pair
 
 
 def refused(file: Path | str) -> tuple[Finding, ...]:
-    """Return why a file is refused, which takes a second at most; ten times that is a busy machine, more a fault."""
+    """Return why a file is refused, which takes less than a second."""
     started = time.process_time()
     with pytest.raises(InvalidMachine) as caught:
         load(file)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 1
     assert str(caught.value).encode()  # it can be printed
     return caught.value.findings
 
@@ -69,7 +69,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_a_file_that_is_no_machine_is_refused_soon(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_machine_is_refused_within_a_second(tmp_path: Path, name: str) -> None:
     """The findings say what the file is instead, and their text stays short."""
     content, message = CONTENTS[name]
     file = tmp_path / "demo.yaml"

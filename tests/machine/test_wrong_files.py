@@ -20,15 +20,15 @@ def expected(file: Path) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_wrong_file_gives_exactly_its_faults_in_order_and_soon(file: Path) -> None:
+def test_a_wrong_file_gives_exactly_its_faults_in_order_within_a_second(file: Path) -> None:
     """Codes and places are those in the file's header; each is shown with its line and a caret."""
-    started = time.process_time()
+    started = time.perf_counter()
     with pytest.raises(InvalidMachine) as refused:
         load(file)
-    taken = time.process_time() - started
+    taken = time.perf_counter() - started
     findings = refused.value.findings
     assert [(f.code, f.place.line, f.place.column) for f in findings] == expected(file), refused.value
-    assert taken < 10  # it takes a tenth of a second; this is for what never ends
+    assert taken < 1
     lines = file.read_text().split("\n")
     for finding in findings:
         head, *shown = finding.render().split("\n")
