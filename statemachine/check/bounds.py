@@ -180,7 +180,7 @@ class Prover:
             run: Run = rounds([self.product.configs[n][0] for n in way])
             if cycle:
                 round_ = tuple(self.product.configs[n][0] for n in cycle)
-                if counts := self._asked(cycle[0]):
+                if counts := self._asked.get(cycle[0]):
                     why = f"how often {counts} lets the loop {shown((*round_, round_[0]))} begin anew is not computed"
                     return None, run, why
                 return (
@@ -198,14 +198,16 @@ class Prover:
         )
         return None, run, why
 
-    def _asked(self, node: int) -> str:
-        """Return the counts of calls that guards in a loop ask for."""
-        definition = self.space.definition
-        if self.product is None or not definition.counted:
-            return ""
-        component = next(part for part in self.product.loops if node in part)
-        names = asked(Counts(definition).moves(self.product, component))
-        return " or ".join(f"`history.{name}`" for name in names)
+    @cached_property
+    def _asked(self) -> dict[int, str]:
+        """The counts of calls that guards ask for, of each configuration in a loop."""
+        if self.product is None or not self.space.definition.counted:
+            return {}
+        counts, found = Counts(self.space.definition), dict[int, str]()
+        for component in self.product.loops:
+            names = asked(counts.moves(self.product, component))
+            found |= dict.fromkeys(component, " or ".join(f"`history.{name}`" for name in names))
+        return found
 
     def _limits(self, metric: Metric, capped: bool) -> Iterator[tuple[float, str]]:
         limits = self.limits

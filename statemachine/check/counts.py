@@ -8,7 +8,6 @@ comes to keep to ways round that do not raise it, or do not ask for it; and thos
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from statemachine.check import cel
@@ -58,16 +57,17 @@ class Counts:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
+        self._found: dict[Arc, tuple[tuple[str, tuple[Asked, ...]], ...]] = {}
 
     def moves(self, product: Product, component: Iterable[int], *, outside: bool = True) -> list[Move]:
         """Return the moves inside a component, those by events from outside too if wanted."""
         inside = set(component)
         return [
-            Move(at, to, arc, event, tuple(self._ways(arc, event)))
+            Move(at, to, arc, event, ways)
             for at in sorted(inside)
             for arc, to in product.moves[at]
             if to in inside and (outside or not arc.outside)
-            for event in arc.events
+            for event, ways in self._events(arc)
         ]
 
     def end(self, moves: Collection[Move]) -> bool:
@@ -95,6 +95,14 @@ class Counts:
         if failure == "stale_data" and can_be_stale(self.definition, move.arc.source):
             return False  # it may be raised instead of the call
         return failure != event and name in (f"failed.{tool}", f"failures.{failure}")
+
+    def _events(self, arc: Arc) -> tuple[tuple[str, tuple[Asked, ...]], ...]:
+        """Return the events of an arc, each with its ways; worked out once, for many configurations have the same."""
+        found = self._found.get(arc)
+        if found is None:
+            found = tuple((event, tuple(self._ways(arc, event))) for event in arc.events)
+            self._found[arc] = found
+        return found
 
     def _ways(self, arc: Arc, event: str) -> Iterator[Asked]:
         """Yield what is asked in each way in which an event may cause a move."""
@@ -161,7 +169,6 @@ def _settles(tree: cel.Tree | None, name: str, verdict: bool) -> bool:
     return read == f"history.{name}" and value <= _MOST and _LARGE[function] is verdict
 
 
-@lru_cache(maxsize=4096)
 def _sure(guard: Guard) -> bool:
     """Return whether a guard never fails to evaluate: it compares counters, and nothing else."""
     tree = read_of(guard).tree

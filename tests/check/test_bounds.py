@@ -234,7 +234,6 @@ def test_runs_are_written_with_their_rounds() -> None:
     assert shown(rounds(list("xyz"))) == "x → y → z"
 
 
-@pytest.mark.timeout(400)  # one random machine in many takes half a minute
 @given(runs())
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_run_of_the_kernel_breaks_what_is_proved(run: tuple[Definition, Moves]) -> None:
