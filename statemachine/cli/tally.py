@@ -72,9 +72,8 @@ class Tally:
         """Say how many there were of each and how long it took; for people only."""
         if not self._as_json:
             total, took = self.counts.total(), lasting(time.monotonic() - self._began)
-            say(
-                f"{counted(total, 'run')}: {self.told}; {took}, {self.rate:.1f} runs/s" if total else "no run"
-            )
+            told = f"{counted(total, 'run')}: {self.told}; {took}, {self.rate:.1f} runs/s"
+            say(told if total else "no run")
 
     @property
     def exit_code(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statemachine.errors import WritesRepeated
 from statemachine.host.explain import CallAccount, explain
 from statemachine.host.history import History
-from statemachine.host.pinned import pinned
+from statemachine.host.pinned import package_version, pinned
 from statemachine.host.places import new_run
 from statemachine.host.runtime import Runtime
 from statemachine.kernel import PendingCall, Step, fork
@@ -49,7 +49,8 @@ async def fork_run(
     last = parent.snapshot.seq
     definition = pinned(store, parent.snapshot.digest)  # the version that it was on then
     (record,) = store.records(stored.id, last - 1, last)
-    made = fork(definition, new_run(), parent.snapshot, parent.at, record.hash, runtime.clock.now(), by)
+    now, noted = runtime.clock.now(), {"by": by, "runtime": package_version()}
+    made = fork(definition, new_run(), parent.snapshot, parent.at, record.hash, now, noted)
     repeated = [] if repeat_writes else writes_after(store, history, parent)
     if repeated:
         raise WritesRepeated(stored.id, last, [f"{call.tool} (key {call.key})" for call in repeated])

@@ -31,7 +31,7 @@ from statemachine.host.given import (
 )
 from statemachine.host.leasing import LEASE, Leases
 from statemachine.host.owner import is_dead, new_owner, user
-from statemachine.host.pinned import pin, pinned, runtime, warn_of_other_code
+from statemachine.host.pinned import package_version, pin, pinned, warn_of_other_code
 from statemachine.host.places import default_db, new_run, policy_file, work_folder
 from statemachine.host.proved import proved_of
 from statemachine.host.sealing import sealed
@@ -178,7 +178,7 @@ class Hosting:
         """Return what is written down of a run that begins: who and what starts it, its tools' code, its salt, its bounds."""
         noted = {
             "by": self.starter,
-            "runtime": runtime(),
+            "runtime": package_version(),
             "code": definition.code,
             "bounds": proved_of(definition),
             "salt": secrets.token_hex(16),

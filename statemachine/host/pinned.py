@@ -23,7 +23,7 @@ VERSION_OF = {"run_started": "digest", "migrated": "to"}
 
 
 @cache
-def runtime() -> str:
+def package_version() -> str:
     """Return the version of this package, which a run is begun and judged by; empty where it is not installed."""
     try:
         return version("agent-statemachine")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from statemachine.errors import InvalidMachine, NotReplayable
-from statemachine.host.pinned import first_digest, pinned, runtime, unloaded
+from statemachine.host.pinned import first_digest, package_version, pinned, unloaded
 from statemachine.host.view import restore
 from statemachine.journal import Chain, Record, decode
 from statemachine.journal.replay import Conformance, Deviates, Deviation, Written, replay
@@ -82,8 +82,8 @@ def replay_run(store: Store, run: str, seen: Callable[[Step], object] | None = N
     wrong = _wrong(store, journal, found)
     if wrong is not None and journal.altered is None and (wrong.expected or wrong.found):
         found, wrong = _with_code(store, journal, found, wrong, seen)
-    if wrong is not None and journal.runtime not in ("", runtime()):
-        others = f"version {journal.runtime} of this package began the run, and this is {runtime()}"
+    if wrong is not None and journal.runtime not in ("", package_version()):
+        others = f"version {journal.runtime} of this package began the run, and this is {package_version()}"
         wrong = replace(wrong, why=f"{wrong.why} ({others}: rules and words may differ)")
     return Replayed(
         run,

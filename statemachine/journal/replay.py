@@ -227,11 +227,11 @@ def first(definition: Definition, run: str, now: float, body: Mapping[str, Any])
     Raises:
         InvalidInput: The machine does not take what is written there.
     """
+    noted = {name: value for name, value in body.items() if name not in STARTED}
     if (parent := body.get("parent")) is not None:
         before = Snapshot.from_data(body["snapshot"])
-        return fork(definition, run, before, parent["at"], parent["hash"], now, body["by"])
+        return fork(definition, run, before, parent["at"], parent["hash"], now, noted)
     begin = queue if body.get("queued") else start
-    noted = {name: value for name, value in body.items() if name not in STARTED}
     return begin(definition, run, body["inputs"], now, noted)
 
 

@@ -11,7 +11,7 @@ from statemachine.clock import instant
 from statemachine.errors import EventRefused, InvalidInput
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.enter import intend
-from statemachine.kernel.events import EDIT, FORK, INTEND, Event, Step
+from statemachine.kernel.events import EDIT, FORK, INTEND, NOTHING, Event, Step
 from statemachine.kernel.limits import limit_reached
 from statemachine.kernel.route import end_by_limit
 from statemachine.kernel.snapshot import Immediate, PendingApproval, PendingCall, Snapshot, Timer
@@ -83,7 +83,7 @@ def fork(
     at: float,
     hash: str,
     now: float,
-    by: str = "",
+    noted: Mapping[str, Any] = NOTHING,
 ) -> Step:
     """Return the first step of a run that goes on from where another one was.
 
@@ -97,7 +97,7 @@ def fork(
         at: When it was so, in seconds since the epoch.
         hash: Hash of its record then.
         now: The time, in seconds since the epoch.
-        by: Who forks.
+        noted: What else is written down of the run, such as who forks it; it moves nothing.
 
     Raises:
         EventRefused: The other run had ended there, or was rolling back.
@@ -134,7 +134,7 @@ def fork(
             "digest": definition.digest,
             "parent": {"run": parent.run, "seq": parent.seq, "hash": hash, "at": at},
             "snapshot": parent.as_data(),
-            "by": by,
+            **noted,
         },
     )
     return draft.step(FORK, "taken")

@@ -46,8 +46,8 @@ from statemachine.machine.definition import (
 )
 from statemachine.machine.model import OPERATOR
 
-STARTED = ("machine", "version", "digest", "inputs", "queued")
-"""What the kernel itself writes into a run's first record."""
+STARTED = ("machine", "version", "digest", "inputs", "queued", "parent", "snapshot")
+"""What the kernel itself writes into a run's first record, begun or forked."""
 
 _BY_TIME = frozenset(
     ("elapsed", "timeout", "always", "limit.elapsed", DENIED, EXPIRED, REFUSED, STUCK, STALE)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from statemachine.host.forking import fork_run
 from statemachine.host.pinned import pin
 from statemachine.host.replay import Replayed, replay_run
 from statemachine.host.runtime import Runtime
@@ -190,17 +191,21 @@ def test_what_another_version_worded_otherwise_is_told_with_both_versions(
         "  a: {timeout: 10ms, on: {cancelled: b}}\n  b: {final: failed}\n"
     )
 
-    async def run() -> str:
+    async def run() -> tuple[str, str]:
         async with Runtime(tmp_path / "runs.db") as here:
-            return (await here.start(file, {})).run
+            begun = await here.start(file, {})
+            off = (await fork_run(here, begun.run, 1)).snapshot.run
+            return begun.run, (await here.resume(off)).run
 
     with monkeypatch.context() as before:
-        before.setattr("statemachine.host.hosting.runtime", lambda: "0.0.9")
+        for module in ("hosting", "forking"):
+            before.setattr(f"statemachine.host.{module}.package_version", lambda: "0.0.9")
         before.setattr("statemachine.kernel.route._why_nowhere", lambda *_: "it was too late")
         ended = asyncio.run(run())
     with Store.open(tmp_path / "runs.db") as store:
-        wrong = replay_run(store, ended).deviation
-    assert wrong is not None
-    assert wrong.why.startswith(
-        "the machine gives another reason (version 0.0.9 of this package began the run"
-    )
+        found = [replay_run(store, each).deviation for each in ended]
+    for wrong in found:
+        assert wrong is not None
+        assert wrong.why.startswith(
+            "the machine gives another reason (version 0.0.9 of this package began the run"
+        )

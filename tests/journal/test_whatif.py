@@ -63,7 +63,7 @@ def forked(state: str, **parts: Any) -> tuple[Definition, list[Step]]:
     """Return a machine with one state that asks, and a run that was forked off there and sent an event."""
     definition = define(f"{state}: {{on: {{go: end, cancelled: fail}}}}", events={"go": {}}, **parts)
     before = start(definition, "parent", {}, 1000.0).snapshot
-    made = fork(definition, "run", before, 1000.0, "0" * 64, 2000.0, "ann")
+    made = fork(definition, "run", before, 1000.0, "0" * 64, 2000.0, {"by": "ann"})
     return definition, [made, step(definition, made.snapshot, Event("go"), 2001.0)]
 
 

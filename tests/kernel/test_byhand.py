@@ -122,7 +122,7 @@ def test_a_fork_begins_with_the_call_held() -> None:
     """Under a key of its own; the state's time, the run's and a timer's are moved, facts stay as old as they are."""
     run = Run(define(STATES))
     before = run.last.snapshot
-    made = fork(run.definition, "other", before, 1000.0, "ab", 5000.0, "ann")
+    made = fork(run.definition, "other", before, 1000.0, "ab", 5000.0, {"by": "ann"})
     after = made.snapshot
     assert (after.run, after.seq, after.pending, made.call) == ("other", 1, Immediate(INTEND), None)
     assert (after.started, after.entered, after.parent) == (5000.0, 5000.0, f"run:{before.seq}")
@@ -132,9 +132,7 @@ def test_a_fork_begins_with_the_call_held() -> None:
     assert went.call is not None
     assert went.call.key == "other:3"
     run.finish(GOOD)
-    timed = fork(
-        run.definition, "other", run.last.snapshot, run.last.at, "ab", run.last.at + 100, ""
-    ).snapshot
+    timed = fork(run.definition, "other", run.last.snapshot, run.last.at, "ab", run.last.at + 100).snapshot
     assert timed.pending.due == run.last.snapshot.pending.due + 100  # type: ignore[union-attr]  # both are timers
 
 
@@ -197,7 +195,7 @@ def test_a_fork_of_any_step_replays(case: tuple[Definition, Moves], data: Any) -
     if not steps:
         return
     parent = data.draw(st.sampled_from(steps))
-    made = fork(definition, "other", parent.snapshot, parent.at, "ab", parent.at + 50, "ann")
+    made = fork(definition, "other", parent.snapshot, parent.at, "ab", parent.at + 50, {"by": "ann"})
     walk = [made]
     timed = due(definition, made.snapshot)
     if timed is not None:
