@@ -16,7 +16,7 @@ from statemachine.check.domain import Domain, Given, Unit, Values, Variable
 from statemachine.check.facts import read_of
 from statemachine.machine.expressions import Guard
 
-MOST = 20_000
+MOST = 25_000
 """Combinations that are tried."""
 
 _LONGEST = 1000
@@ -55,12 +55,16 @@ def rows(guards: Sequence[Guard], domain: Domain, variables: Sequence[Variable])
             return None
         choices[variable.name] = found
     open_units = sorted({u for v in variables for u in v.units if u not in domain.settled})
-    if 2 ** len(open_units) * math.prod(len(c) for c in choices.values()) > MOST:
+    if 2 ** len(open_units) > MOST:
         return None
-    return [
-        (given, tuple(guard.decide(given)[0] for guard in guards))
-        for given in _assignments(variables, choices, open_units, domain.settled)
-    ]
+    cases = list(_cases(variables, choices, open_units, domain.settled))
+    if sum(math.prod(map(len, options)) for options in cases) > MOST:
+        return None
+    names = [(v.root, v.path) for v in variables]
+    tried = (
+        Given(dict(zip(names, values, strict=True))) for case in cases for values in itertools.product(*case)
+    )
+    return [(given, tuple(guard.decide(given)[0] for guard in guards)) for given in tried]
 
 
 def _collect(
@@ -136,13 +140,13 @@ def _fits(values: Values, number: float | int) -> bool:
     return (values.low is None or values.low <= number) and (values.high is None or number <= values.high)
 
 
-def _assignments(
+def _cases(
     variables: Sequence[Variable],
     choices: Mapping[str, list[Any]],
     open_units: list[Unit],
     settled: Mapping[Unit, bool],
-) -> Iterator[Given]:
-    """Yield every combination, those in which most is there first."""
+) -> Iterator[list[list[Any]]]:
+    """Yield what each variable can be, for every way in which units are there or not; first that all are."""
     for there in itertools.product((True, False), repeat=len(open_units)):
         present = {**settled, **dict(zip(open_units, there, strict=True))}
         options: list[list[Any]] = []
@@ -154,5 +158,4 @@ def _assignments(
                 options.append(choices[variable.name] if full else [False])
             else:
                 options.append(choices[variable.name] if full else [None])
-        for combination in itertools.product(*options):
-            yield Given({(v.root, v.path): value for v, value in zip(variables, combination, strict=True)})
+        yield options

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from statemachine.check import check
@@ -71,6 +71,10 @@ VALUES = st.fixed_dictionaries(
 )
 
 
+MANY = "n == -2 && m == -2 && size(l) == 1 && size(s) == 1", "x == 0.5 && k == 'red' && b && s in ['a', 'c']"
+"""Two guards of which as many combinations are to be tried as of any that are drawn here."""
+
+
 def machine(*guards: str) -> Definition:
     """Return a machine that chooses by guards."""
     edges = ", ".join(
@@ -86,6 +90,7 @@ def reader(values: dict[str, object]) -> Given:
 
 
 @settings(max_examples=60, deadline=None)
+@example(*MANY, {"n": 2, "m": None, "x": 1.5, "k": "red", "s": "a", "l": ["w"], "b": True})
 @given(GUARD, GUARD, VALUES)
 def test_trying_all_values_misses_no_combination_of_verdicts(
     one: str, two: str, values: dict[str, object]
