@@ -250,8 +250,10 @@ def _interrupting(debugger: Debugger, console: Console, ended: list[int], termin
             ended.append(number)
         loop.call_soon_threadsafe(stop, number == signal.SIGHUP)
 
+    # What is ignored stays so, as under nohup.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     # Not by the loop, which forgets a signal if its handler is taken away before the next turn.
-    before = {number: signal.signal(number, pressing) for number in _SIGNALS}
+    before = {number: signal.signal(number, pressing) for number in heard}
     try:
         yield
     finally:

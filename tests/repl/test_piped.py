@@ -98,6 +98,7 @@ def test_a_signal_ends_a_script_at_once(folder: Path, database: Path, number: in
     child = subprocess.Popen(
         [sys.executable, "-m", "statemachine", *words],
         cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # these tests too may be run under nohup
     )  # fmt: skip
     assert child.stdin is not None
     assert child.stdout is not None
@@ -110,27 +111,41 @@ def test_a_signal_ends_a_script_at_once(folder: Path, database: Path, number: in
     child.stdout.close()
 
 
-def test_a_signal_to_end_waits_for_a_write(folder: Path, database: Path) -> None:
-    """The run is left at the next safe point, with nothing in doubt."""
+def signalled(folder: Path, database: Path, number: int, *before: str) -> tuple[int, str]:
+    """Send a signal in the middle of a write that takes a second; return the exit code and what was said."""
     tools = (folder / "tools.py").read_text()
     slow = "n = note(world, call.key); time.sleep(1); return n"
     (folder / "tools.py").write_text(tools.replace("return note(world, call.key)", slow, 1))
     words = ["repl", "loop.yaml", "-i", "world=world.txt", "--db", str(database)]
     child = subprocess.Popen(
-        [sys.executable, "-m", "statemachine", *words],
+        [*before, sys.executable, "-m", "statemachine", *words],
         cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.stdin is not None
     print("c", file=child.stdin, flush=True)
     while not world(folder):
         time.sleep(0.02)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     told, _ = child.communicate(timeout=60)
-    assert child.returncode == 128 + signal.SIGTERM
+    return child.returncode, told
+
+
+def test_a_signal_to_end_waits_for_a_write(folder: Path, database: Path) -> None:
+    """The run is left at the next safe point, with nothing in doubt."""
+    code, told = signalled(folder, database, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
     assert "stopping at the next safe point" in told
     assert "act --done--> validate\nstopped at a safe point" in told
     assert "go on with: statemachine repl" in told
     assert len(world(folder)) == 1
+
+
+def test_a_hang_up_that_is_to_be_ignored_ends_nothing(folder: Path, database: Path) -> None:
+    """Whoever starts a script under nohup wants it to go on when the terminal is gone."""
+    code, told = signalled(folder, database, signal.SIGHUP, "nohup")
+    assert code == 0
+    assert "stopp" not in told
+    assert len(world(folder)) == 3
 
 
 def test_json_is_one_object_a_line(folder: Path, database: Path) -> None:
