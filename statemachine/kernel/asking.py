@@ -11,7 +11,7 @@ from statemachine.clock import instant
 from statemachine.errors import InvalidExpression
 from statemachine.kernel.draft import Draft, described
 from statemachine.kernel.events import NOTHING
-from statemachine.kernel.snapshot import Immediate, PendingApproval
+from statemachine.kernel.snapshot import PendingApproval
 from statemachine.machine.definition import DENIED, REFUSED, STALE, Action, Asking
 from statemachine.machine.expressions import Expression
 
@@ -36,7 +36,7 @@ def ask(
         draft.denied = {**draft.denied, digest: draft.denied[digest] + 1}
         draft.because = f"{action.tool} with this input was denied before; asked {draft.denied[digest]} times"
         draft.add("approval_refused", {"tool": action.tool, "digest": digest, "asked": draft.denied[digest]})
-        draft.pending = Immediate(DENIED)
+        draft.at_once(DENIED)
         return
     wrong = forbidden(draft, asking)
     if level and draft.stale:  # others are asked the same; it is looked at again, and anew, before the call
@@ -44,7 +44,7 @@ def ask(
     if wrong:
         stale = tuple(draft.stale)
         draft.fail("stale_data" if stale else "guard", wrong, action.tool)
-        draft.pending = Immediate(STALE, stale) if stale else Immediate(REFUSED)
+        draft.at_once(STALE if stale else REFUSED, stale)
         return
     request = f"{draft.before.run}:{draft.before.seq + len(draft.entries) + 1}"
     asked = asking.levels[level]

@@ -7,7 +7,7 @@ from typing import Any
 
 from statemachine.kernel.events import NOTHING, Entry, Step
 from statemachine.kernel.receipt import Candidate, Receipt, Verdict
-from statemachine.kernel.snapshot import PendingCall, Snapshot, Source
+from statemachine.kernel.snapshot import Immediate, PendingCall, Snapshot, Source
 from statemachine.kernel.table import table_of
 from statemachine.machine.definition import Definition, Edge
 from statemachine.machine.duration import spell
@@ -189,6 +189,10 @@ class Draft:
         """Note a failure where guards and people find it."""
         self.failure = {"class": failure, "message": message, "tool": tool, "state": self.state}
         self.because = described(self.failure)
+
+    def at_once(self, event: str, fields: tuple[str, ...] = ()) -> None:
+        """Let an event happen next that waits for nobody; ``fields`` are those that are too old."""
+        self.pending, self.status = Immediate(event, fields), "running"
 
     def refuse(self, event: str, verdict: Verdict) -> Step:
         """Return a step that leaves the run as it was."""

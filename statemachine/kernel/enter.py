@@ -11,7 +11,7 @@ from statemachine.kernel.asking import ask, digest_of, forbidden, spoken
 from statemachine.kernel.draft import Draft
 from statemachine.kernel.events import INTEND, NOTHING, UNDO_NEXT
 from statemachine.kernel.limits import last_failure
-from statemachine.kernel.snapshot import Grant, Immediate, PendingCall, Rollback, Status, Timer
+from statemachine.kernel.snapshot import Grant, PendingCall, Rollback, Status, Timer
 from statemachine.kernel.stuck import repeated_call, unchanged_round
 from statemachine.machine.definition import REFUSED, STALE, STUCK, Action, Definition, Edge
 from statemachine.machine.expressions import Expression
@@ -61,7 +61,7 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
     match state.kind:
         case "call" if draft.hold:
             body["held"] = True
-            draft.pending = Immediate(INTEND)
+            draft.at_once(INTEND)
         case "call":
             intend(draft, body)
         case "wait":
@@ -70,9 +70,10 @@ def enter(draft: Draft, target: str, event: str | None, resets: tuple[str, ...] 
             draft.status = "waiting"
             draft.add("timer_set", {"due": draft.pending.due})
         case "choice":
-            draft.pending = Immediate("always")
+            draft.at_once("always")
         case "undo":
-            draft.rollback, draft.pending = Rollback({}), Immediate(UNDO_NEXT)
+            draft.rollback = Rollback({})
+            draft.at_once(UNDO_NEXT)
         case "event":
             draft.status = "waiting"
         case "final":
@@ -99,7 +100,7 @@ def intend(
         message = f"the input of {action.tool} cannot be computed: {error}"
         entry["error"] = message
         draft.fail("guard", message, action.tool)
-        draft.pending = Immediate(REFUSED)
+        draft.at_once(REFUSED)
         return
     if draft.stale:
         _too_old(draft, entry, action.tool, retries, refreshes, approved)
@@ -179,7 +180,7 @@ def _too_old(
         intend(draft, entry, caller_of(draft, policy.refresh), again, refreshes=tool, approved=approved)
         return
     draft.fail("stale_data", told, tool)
-    draft.pending = Immediate(STALE, tuple(draft.stale))
+    draft.at_once(STALE, tuple(draft.stale))
 
 
 def caller_of(draft: Draft, tool: str) -> str:
@@ -189,7 +190,7 @@ def caller_of(draft: Draft, tool: str) -> str:
 
 def _stuck(draft: Draft, what: str) -> None:
     draft.because = f"the run is stuck in {draft.state}: {what}{last_failure(draft)}"
-    draft.pending = Immediate(STUCK)
+    draft.at_once(STUCK)
 
 
 def send(draft: Draft, call: PendingCall, action: Action | None = None) -> None:

@@ -15,7 +15,7 @@ from statemachine.kernel.enter import finish, send
 from statemachine.kernel.events import FINISH, UNDO_NEXT, Event, Step
 from statemachine.kernel.ledger import Written
 from statemachine.kernel.route import route, take
-from statemachine.kernel.snapshot import FINISHED, Immediate, PendingCall, Rollback, Status
+from statemachine.kernel.snapshot import FINISHED, PendingCall, Rollback, Status
 from statemachine.machine.definition import AMENDED, UNDO
 from statemachine.machine.outcome import Failure
 
@@ -31,7 +31,7 @@ def demanded(draft: Draft, event: Event) -> Step:
             return take(draft, edge, UNDO)
     # What has failed, has failed; what succeeded no longer stands when it is undone.
     draft.rollback = Rollback({}, before if before == "failed" else "cancelled")
-    draft.pending, draft.status = Immediate(UNDO_NEXT), "running"
+    draft.at_once(UNDO_NEXT)
     return draft.step(UNDO, "taken")
 
 
@@ -68,7 +68,7 @@ def undone(draft: Draft, rollback: Rollback) -> Step:
     unwrote(draft, rollback.undoing)
     count = rollback.undone.get(rollback.undoing, 0) + 1
     draft.rollback = replace(rollback, undone={**rollback.undone, rollback.undoing: count})
-    draft.pending, draft.status = Immediate(UNDO_NEXT), "running"
+    draft.at_once(UNDO_NEXT)
     return draft.step(FINISH, "noted")
 
 
@@ -82,7 +82,7 @@ def not_undone(draft: Draft, rollback: Rollback, failure: Failure, event: str) -
         draft.add("call_in_doubt", body)
     else:
         draft.rollback = replace(rollback, failed=failure.failure)
-        draft.pending, draft.status = Immediate(UNDO_NEXT), "running"
+        draft.at_once(UNDO_NEXT)
     return draft.step(event, "noted")
 
 

@@ -10,7 +10,17 @@ from hypothesis import given
 
 from statemachine.errors import InvalidMachine
 from statemachine.journal.replay import replay
-from statemachine.kernel import DECIDED, EDIT, RELEASED, REVIEWED, Event, PendingApproval, Snapshot, Step
+from statemachine.kernel import (
+    DECIDED,
+    EDIT,
+    RELEASED,
+    REVIEWED,
+    Event,
+    Immediate,
+    PendingApproval,
+    Snapshot,
+    Step,
+)
 from statemachine.kernel.asking import digest_of
 from statemachine.kernel.migrating import move
 from statemachine.machine.definition import Definition
@@ -247,23 +257,43 @@ def test_a_freeze_holds_an_approved_call_and_only_broken_glass_gets_through() ->
     assert run.state == "no"
 
 
-@pytest.mark.parametrize("change", ["fresh_for", "input", "guard"])
-def test_a_held_call_that_can_no_longer_be_made_is_answered_in_the_step_that_finds_it_out(
-    change: str,
-) -> None:
-    """Too old an input, one that cannot be computed, or a guard that says no: recorded, so never found out twice."""
-    wire = {
-        "fresh_for": "with: {n: answer.size}, approval: {expires: 1d}",
-        "input": "with: {n: '1 / (fresh.answer ? 1 : 0)'}, approval: {expires: 1d}",
-        "guard": "approval: {expires: 1d, when: fresh.answer}",
-    }[change]
+PERISHABLE = {
+    "fresh_for": "with: {n: answer.size}, approval: {expires: 1d}",
+    "input": "with: {n: '1 / (fresh.answer ? 1 : 0)'}, approval: {expires: 1d}",
+    "guard": "approval: {expires: 1d, when: fresh.answer}",
+}
+"""A call that can no longer be made when its facts are too old, for one reason or another."""
+
+
+def perishable(change: str) -> Run:
+    """Return a run that asks for such a call."""
     text = f"""
 look: {{do: look, save: {{answer: output}}, on: {{done: wire}}}}
-wire: {{do: wire, {wire}, on: {{done: end, failed.guard: fail, failed.stale_data: old}}}}
+wire: {{do: wire, {PERISHABLE[change]}, on: {{done: end, failed.guard: fail, failed.stale_data: old}}}}
 old: {{final: failed}}
 """
     run = Run(define(text, limits={"otherwise": "fail"}))
     run.finish(GOOD)
+    return run
+
+
+@pytest.mark.parametrize("change", PERISHABLE)
+def test_a_run_whose_approved_call_cannot_be_made_any_more_waits_for_nobody(change: str) -> None:
+    """What happens next happens by itself, and the run says so."""
+    run = perishable(change)
+    run.now += 61
+    decide(run)
+    assert (run.status, type(run.pending)) == ("running", Immediate)
+    run.settle()
+    assert (run.state, run.calls) == ("old" if change == "fresh_for" else "fail", 1)
+
+
+@pytest.mark.parametrize("change", PERISHABLE)
+def test_a_held_call_that_can_no_longer_be_made_is_answered_in_the_step_that_finds_it_out(
+    change: str,
+) -> None:
+    """Too old an input, one that cannot be computed, or a guard that says no: recorded, so never found out twice."""
+    run = perishable(change)
     decide(run, hold=run.now + 7200)
     run.now += 7200
     run.take(Event(RELEASED))
