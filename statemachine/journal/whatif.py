@@ -26,7 +26,7 @@ from statemachine.kernel import (
     Step,
     step,
 )
-from statemachine.kernel.due import coming
+from statemachine.kernel.due import coming, due
 from statemachine.kernel.migrating import MIGRATED
 from statemachine.machine.definition import EXPIRED, Definition
 from statemachine.machine.duration import spell
@@ -185,14 +185,20 @@ class _SideBySide:
         cut = self._cut_short(event, at, was, now)
         if cut is not None:
             return self._unlike(event, *cut)
-        if event.name in was and event.name in now:
+        timed = event.name in was and event.name in now
+        if timed:
             if event.name in _TIMEOUTS and instant(now[event.name] - was[event.name] - self._shift):
                 lasted = (was[event.name] - self._was.entered, now[event.name] - self._is.entered)
                 self.waits.append(Wait(self._was.seq + 1, self._was.state, *map(instant, lasted)))
             self._shift = instant(now[event.name] - was[event.name])
-        for name, moment in sorted(now.items(), key=lambda item: item[1]):
-            early = moment < instant(at + self._shift) and was.get(name, math.inf) > at
-            if early and name != event.name:
+        then = instant(at + self._shift)
+        if timed:
+            first = due(self._new, self._is, then)
+            early = [] if first is None else [(first[0], first[1].name)]
+        else:  # what was due by then, and yet not raised, says only that nothing looked at the run
+            early = [(now[name], name) for name in now if now[name] < then and was.get(name, math.inf) >= at]
+        for moment, name in sorted(early):
+            if name != event.name:
                 why = f"`{name}` is raised first, after {spell(instant(moment - self._is.entered))} in {self._is.state}"
                 return self._unlike(event, "limit" if name == "limit.elapsed" else "timeout", why)
         return None

@@ -50,6 +50,19 @@ def test_what_is_told_is_what_a_full_run_would_do(parts: dict[str, Any], seed: i
         assert not same or "cut short" in found.difference.why
 
 
+def test_a_time_out_that_comes_before_a_wait_is_over_is_told() -> None:
+    """Also where both came at the same moment before, and where nothing looked at the run until both were over."""
+    old, new = (define(f"nap: {{wait: 5s, timeout: {t}, on: {{elapsed: end}}}}") for t in ("5s", "3s"))
+    begun = start(old, "run", {}, 1000.0)
+    for late in (0.0, 60.0):
+        steps = [begun, step(old, begun.snapshot, Event("elapsed"), 1005.0 + late)]
+        difference = compared(old, new, steps).difference
+        assert difference is not None
+        assert difference.why == "`timeout` is raised first, after 3s in nap"
+    other = define("nap: {wait: 5s, timeout: 9s, on: {elapsed: end}}")
+    assert compared(old, other, steps).difference is None
+
+
 @given(declarations(), st.integers(0, 10**6), st.integers(0, 4))
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_same_machine_decides_the_same(parts: dict[str, Any], seed: int, n: int) -> None:
