@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from statemachine.check.ages import perishing, reading
 from statemachine.check.bounds import Prover, prover_of
@@ -167,23 +168,31 @@ def _round(definition: Definition, product: Product, name: str, fields: frozense
     given = [field for field in context if OPERATOR in context[field].owner]
     amendable = not fields.isdisjoint([*given, *definition.derived(given)])
 
-    def writing(state: str, arc: Arc) -> str:
+    @cache
+    def writing(arc: Arc) -> str:
         """Return the event of a move that writes one of the fields; empty if none does."""
         if amendable and AMENDED in arc.events:
             return AMENDED
-        return next((e for e in arc.events for field in fields if writes(definition, state, e, field)), "")
+        return next(
+            (e for e in arc.events for field in fields if writes(definition, arc.source, e, field)), ""
+        )
 
     for component in sorted(product.loops, key=min):
         inside = set(component)
+        moves = {
+            node: [(arc, to, writing(arc)) for arc, to in product.moves[node] if to in inside]
+            for node in component
+        }
+        if not any(event for found in moves.values() for _, _, event in found):
+            continue
         for begin in sorted(node for node in component if product.configs[node][0] == name):
             came: dict[tuple[int, bool], tuple[tuple[int, bool], Arc] | None] = {(begin, False): None}
             queue = deque(came)
             while queue:
                 at = queue.popleft()
-                for arc, to in product.moves[at[0]]:
-                    if to not in inside or (came[at] is None and not arc.outside):
+                for arc, to, event in moves[at[0]]:
+                    if came[at] is None and not arc.outside:
                         continue
-                    event = writing(product.configs[at[0]][0], arc)
                     then = (to, at[1] or bool(event))
                     if then not in came:
                         came[then] = (at, replace(arc, events=(event,)) if event else arc)

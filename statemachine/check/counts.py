@@ -34,6 +34,20 @@ Asked = tuple[tuple[Guard, bool], ...]
 """What has to hold, and not to hold, for a transition to be chosen."""
 
 
+class Reckoning(NamedTuple):
+    """What a move by one event has to do with the counts.
+
+    Attributes:
+        asks: Those that decide about it.
+        raises: Those that have risen whenever the run takes it.
+        bars: Those that never let it be taken once they are large enough.
+    """
+
+    asks: tuple[str, ...]
+    raises: frozenset[str]
+    bars: frozenset[str]
+
+
 class Move(NamedTuple):
     """One move from a configuration to another, by one event.
 
@@ -41,15 +55,13 @@ class Move(NamedTuple):
         at: Where it begins.
         to: Where it leads.
         arc: What it is a move of.
-        event: The event that causes it.
-        ways: What is asked in each way in which the transition may be chosen.
+        counts: What it has to do with the counts.
     """
 
     at: int
     to: int
     arc: Arc
-    event: str
-    ways: tuple[Asked, ...]
+    counts: Reckoning
 
 
 class Counts:
@@ -57,17 +69,17 @@ class Counts:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self._found: dict[Arc, tuple[tuple[str, tuple[Asked, ...]], ...]] = {}
+        self._reckoned: dict[Arc, tuple[Reckoning, ...]] = {}
 
     def moves(self, product: Product, component: Iterable[int], *, outside: bool = True) -> list[Move]:
         """Return the moves inside a component, those by events from outside too if wanted."""
         inside = set(component)
         return [
-            Move(at, to, arc, event, ways)
+            Move(at, to, arc, counts)
             for at in sorted(inside)
             for arc, to in product.moves[at]
             if to in inside and (outside or not arc.outside)
-            for event, ways in self._events(arc)
+            for counts in self._reckon(arc)
         ]
 
     def end(self, moves: Collection[Move]) -> bool:
@@ -78,31 +90,42 @@ class Counts:
     def _ends(self, moves: Collection[Move], names: Sequence[str]) -> bool:
         for name in names:
             others = [other for other in names if other != name]
-            unraised = [move for move in moves if not self._raises(move, name)]
-            unasked = [move for move in moves if not _barred(move, name)]
-            if all(self._ends(part, others) for left in (unraised, unasked) for part in cyclic(left)):
+            unraised = [move for move in moves if name not in move.counts.raises]
+            unbarred = [move for move in moves if name not in move.counts.bars]
+            if len(moves) in (len(unraised), len(unbarred)):
+                continue  # the others would have to do it alone, and they are tried anyway
+            if all(self._ends(part, others) for left in (unraised, unbarred) for part in cyclic(left)):
                 return True
         return False
 
-    def _raises(self, move: Move, name: str) -> bool:
-        """Return whether a count has risen whenever the run takes a move."""
-        tool, event = self.definition.declaration.states[move.arc.source].do, move.event
+    def _reckon(self, arc: Arc) -> tuple[Reckoning, ...]:
+        """Return what each event of a move has to do with the counts; many configurations have the same moves."""
+        found = self._reckoned.get(arc)
+        if found is None:
+            found = self._reckoned[arc] = tuple(self._reckoning(arc, event) for event in arc.events)
+        return found
+
+    def _reckoning(self, arc: Arc, event: str) -> Reckoning:
+        ways = list(self._ways(arc, event))
+        guards = [guard for way in ways for guard, _ in way]
+        asks = dict.fromkeys(
+            path[0] for guard in guards for _, root, path in guard.reads if root == "history"
+        )
+        raises = (name for name in self.definition.counted if self._raises(arc.source, event, name))
+        bars = (name for name in asks if ways and all(_barred(way, name) for way in ways))
+        return Reckoning(tuple(asks), frozenset(raises), frozenset(bars))
+
+    def _raises(self, source: str, event: str, name: str) -> bool:
+        """Return whether a count has risen whenever the run leaves a state by an event."""
+        tool = self.definition.declaration.states[source].do
         if tool is None or event == REFUSED:
             return False
         if event in ("done", "partial"):
             return name == f"{'succeeded' if event == 'done' else 'failed'}.{tool}"
         failure = event.removeprefix("failed.")
-        if failure == "stale_data" and can_be_stale(self.definition, move.arc.source):
+        if failure == "stale_data" and can_be_stale(self.definition, source):
             return False  # it may be raised instead of the call
         return failure != event and name in (f"failed.{tool}", f"failures.{failure}")
-
-    def _events(self, arc: Arc) -> tuple[tuple[str, tuple[Asked, ...]], ...]:
-        """Return the events of an arc, each with its ways; worked out once, for many configurations have the same."""
-        found = self._found.get(arc)
-        if found is None:
-            found = tuple((event, tuple(self._ways(arc, event))) for event in arc.events)
-            self._found[arc] = found
-        return found
 
     def _ways(self, arc: Arc, event: str) -> Iterator[Asked]:
         """Yield what is asked in each way in which an event may cause a move."""
@@ -122,8 +145,7 @@ class Counts:
 
 def asked(moves: Iterable[Move]) -> list[str]:
     """Return the counts that decide about moves, each once."""
-    guards = (guard for move in moves for way in move.ways for guard, _ in way)
-    return list(dict.fromkeys(path[0] for g in guards for _, root, path in g.reads if root == "history"))
+    return list(dict.fromkeys(name for move in moves for name in move.counts.asks))
 
 
 def cyclic(of: Iterable[Move]) -> Iterator[list[Move]]:
@@ -145,11 +167,9 @@ def cyclic(of: Iterable[Move]) -> Iterator[list[Move]]:
     yield from found.values()
 
 
-def _barred(move: Move, name: str) -> bool:
-    """Return whether a move is never taken once a count is large enough."""
-    return bool(move.ways) and all(
-        any(_settles(read_of(guard).tree, name, not verdict) for guard, verdict in way) for way in move.ways
-    )
+def _barred(way: Asked, name: str) -> bool:
+    """Return whether a transition is never chosen in this way once a count is large enough."""
+    return any(_settles(read_of(guard).tree, name, not verdict) for guard, verdict in way)
 
 
 def _settles(tree: cel.Tree | None, name: str, verdict: bool) -> bool:
