@@ -93,7 +93,7 @@ class Comparison:
     Attributes:
         steps: Steps that both take alike.
         difference: The first decision that differs; None when all are the same.
-        waits: Waits up to there that are longer or shorter.
+        waits: Waits up to there that are longer or shorter; what else would have come in a longer one, nobody knows.
     """
 
     steps: int
