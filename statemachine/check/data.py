@@ -11,11 +11,10 @@ from statemachine.check.facts import Facts, Known, read_of
 from statemachine.check.moves import Move, choices, edges, paths
 from statemachine.check.paths import TooMany, shortest
 from statemachine.check.rules import Rule
-from statemachine.check.space import STALE_FAILURE
 from statemachine.errors import Finding
 from statemachine.machine import types
 from statemachine.machine.definition import STALE as STALE_EVENT
-from statemachine.machine.definition import Definition, Edge
+from statemachine.machine.definition import STALE_FAILURE, Definition, Edge
 from statemachine.machine.expressions import Expression, Guard
 from statemachine.machine.model import State
 from statemachine.machine.report import Keys

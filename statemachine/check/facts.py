@@ -9,9 +9,8 @@ from typing import Any
 
 from statemachine.check import cel
 from statemachine.check.moves import Move, moves
-from statemachine.check.space import STALE_FAILURE
 from statemachine.machine import types
-from statemachine.machine.definition import AMENDED, REFUSED, STALE, Definition, Edge
+from statemachine.machine.definition import AMENDED, REFUSED, STALE, STALE_FAILURE, Definition, Edge
 from statemachine.machine.expressions import Expression, Guard, Root
 from statemachine.machine.model import OPERATOR
 

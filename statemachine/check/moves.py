@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from statemachine.check.space import STALE_FAILURE, occurring, stays
+from statemachine.check.space import occurring, stays
 from statemachine.machine.contract import FAILURE_CLASSES, FailureClass, Tool
-from statemachine.machine.definition import REFUSED, STALE, STUCK, Definition, Edge
+from statemachine.machine.definition import REFUSED, STALE, STALE_FAILURE, STUCK, Definition, Edge
 from statemachine.machine.report import Keys
 
 

@@ -19,6 +19,7 @@ from statemachine.machine.definition import (
     EXPIRED,
     REFUSED,
     STALE,
+    STALE_FAILURE,
     STUCK,
     UNDO,
     Definition,
@@ -32,9 +33,6 @@ never made or its round is stuck."""
 
 Counts = tuple[int, ...]
 """The attempts used, in the order of :attr:`Space.most`."""
-
-STALE_FAILURE = "failed.stale_data"
-"""What is raised where nothing takes `stale`."""
 
 _STAYS: tuple[Stay, ...] = ("none", "cut", "whole")
 _CONSTANT = {"true": True, "false": False}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +15,7 @@ from statemachine.diagrams.ways import Way, candidates, every_way
 from statemachine.host.pinned import VERSION_OF, declared
 from statemachine.journal import ERASURE, Record, decode
 from statemachine.journal.erasing import Erasure
-from statemachine.machine.definition import REFUSED, event_names
+from statemachine.machine.definition import REFUSED, STALE, STALE_FAILURE, event_names
 from statemachine.machine.model import Declaration
 from statemachine.store import Store
 
@@ -242,9 +242,9 @@ class _Fold:
         tried = body.get("tried", ())
         if instead.startswith("limit."):
             names = event_names(instead)
-            way, to = self._chosen(before, instead, [one for one in tried if one["on"] in names])
+            way, to = self._chosen(before, (instead,), [one for one in tried if one["on"] in names])
         elif instead != "otherwise":
-            way, to = self._chosen(before, event, tried)
+            way, to = self._chosen(before, _asked(event, body), tried)
         passed = []
         while way is not None and to is not None:
             passed.append(way)
@@ -260,14 +260,23 @@ class _Fold:
             self._passages.setdefault(way, _Passing()).take(self._steps, before, failed)
 
     def _chosen(
-        self, state: str, event: str, tried: Iterable[Mapping[str, Any]]
+        self, state: str, events: Iterable[str], tried: Iterable[Mapping[str, Any]]
     ) -> tuple[Way | None, str | None]:
         """Return the transition that was taken: candidates are tried in order, so their number tells which."""
-        verdicts = [one["verdict"] for one in tried] or [True]
-        if None in verdicts[:-1]:  # a guard failed to evaluate, and `failed.guard` was tried after that
-            event, verdicts = REFUSED, verdicts[verdicts.index(None) + 1 :]
-        found = self._ways(state, event)
-        return found[len(verdicts) - 1] if verdicts[-1] and len(verdicts) <= len(found) else (None, None)
+        left = deque(tried)
+        alone = not left  # the only candidate, without a guard, is not written down
+        for event in events:
+            for way, to in self._ways(state, event):
+                if alone:
+                    return way, to
+                if not left or (left[0]["on"], left[0]["to"]) != (way.event or "always", to):
+                    break
+                verdict = left.popleft()["verdict"]
+                if verdict is True:
+                    return way, to
+                if verdict is None:
+                    break
+        return None, None
 
     def trail(self, run: str, until: float | None) -> Trail:
         if self._status not in ("succeeded", "failed", "cancelled"):
@@ -297,6 +306,14 @@ class _Fold:
             {stray: _passage(passing) for stray, passing in self._strays.items()},
             self._parent,
         )
+
+
+def _asked(event: str, body: Mapping[str, Any]) -> Iterable[str]:
+    """Return the events that a machine was asked about, one after another, for one that a run moved on by."""
+    tried = "tried" in body
+    if "stale" in body:
+        return (event, STALE, STALE_FAILURE) if tried and event != STALE else (STALE, STALE_FAILURE)
+    return (event, REFUSED) if tried else (event,)  # a guard failed to evaluate
 
 
 def _passage(passing: _Passing) -> Passage:

@@ -21,7 +21,7 @@ from statemachine.kernel.route import end_by_limit, route
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import PendingCall, Rollback
 from statemachine.machine.contract import FailureClass
-from statemachine.machine.definition import AMENDED
+from statemachine.machine.definition import AMENDED, STALE_FAILURE
 from statemachine.machine.outcome import Failure, Outcome
 
 _UNCERTAIN = ("timeout", "in_doubt")
@@ -159,7 +159,7 @@ def _refreshed(draft: Draft, call: PendingCall, outcome: Outcome) -> Step:
     ended(draft, call.tool, failure)
     message = f"the data are stale, and {call.tool} could not read them anew: {failure.message}"
     draft.fail("stale_data", message, call.refreshes or call.tool)
-    return route(draft, "failed.stale_data")
+    return route(draft, STALE_FAILURE)
 
 
 def _share(seed: str) -> float:

@@ -12,7 +12,7 @@ from statemachine.kernel.limits import last_failure, limit_reached, limit_reason
 from statemachine.kernel.receipt import Verdict
 from statemachine.kernel.saving import saved
 from statemachine.kernel.snapshot import Immediate
-from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STALE, STUCK, Edge
+from statemachine.machine.definition import DENIED, EXPIRED, REFUSED, STALE, STALE_FAILURE, STUCK, Edge
 
 _TOLD = (DENIED, EXPIRED, REFUSED, STUCK, STALE)
 """The events for which the run knows a better reason than their name: who said no, what is too old."""
@@ -73,7 +73,7 @@ def _answer_stale(draft: Draft, name: str) -> Edge | None:
         draft.fail("stale_data", "; ".join(draft.stale.values()))
         if name != STALE:
             edge = draft.select(STALE, {"fields": list(draft.outdated)})
-    return edge or draft.select("failed.stale_data")
+    return edge or draft.select(STALE_FAILURE)
 
 
 def take(draft: Draft, edge: Edge, name: str) -> Step:

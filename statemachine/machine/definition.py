@@ -24,6 +24,9 @@ STUCK = "stuck"
 STALE = "stale"
 """The event that a guard or a call raises which reads a value that is older than it may be."""
 
+STALE_FAILURE = "failed.stale_data"
+"""What is raised where nothing takes `stale`."""
+
 AMENDED = "amended"
 """The event of a run whose operator changed what it was given."""
 

@@ -101,6 +101,28 @@ def test_every_transition_is_told_as_its_receipt_tells_it(made: tuple[Definition
     assert sum(stay.seconds for stay in found.stays.values()) == pytest.approx(found.seconds, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["stale", "failed.stale_data", "failed"])
+@pytest.mark.parametrize("guard", [False, True])
+@pytest.mark.parametrize("asks", ["look", "choose"])
+def test_what_answers_stale_is_told_whatever_its_name(name: str, guard: bool, asks: str) -> None:
+    """Whether a call's input is too old, or what a guard needs, and whether the answer has a guard itself."""
+    answer = "{to: fail, when: n > 0}" if guard else "fail"
+    nap = "wait: 2m, on: {elapsed: next}"
+    go = {
+        "look": f"do: put, with: {{n: answer.size}}, on: {{done: end, {name}: {answer}}}",
+        "choose": f"on: {{go: [{{to: end, when: answer.ok}}], {name}: {answer}}}",
+    }[asks]
+    text = f"act: {{do: look, save: {{answer: output}}, on: {{done: nap}}}}\nnap: {{{nap}}}\nnext: {{{go}}}\n"
+    run = Run(define(text, events={"go": {}}), n=1)
+    run.finish(GOOD), run.wait()
+    if asks == "choose":
+        run.send("go")
+    run.settle()
+    found = drawn(run)
+    assert (run.state, found.strays) == ("fail", {})
+    assert found.passages[Way("next", name, 0)].count == 1
+
+
 def test_exhausted_attempts_are_passed_without_a_stay() -> None:
     """Both the transition to the exhausted state and the one it is sent on by have the same turn."""
     run = Run(define(STATES, events={"go": {}}))
