@@ -10,10 +10,10 @@ from statemachine.check.bounds import Prover
 from statemachine.check.product import Product, explore
 from statemachine.check.rules import Rule
 from statemachine.check.runs import shown
-from statemachine.check.space import Arc
+from statemachine.check.space import Arc, can_be_stale
 from statemachine.check.witness import Way, told
 from statemachine.errors import Finding
-from statemachine.machine.definition import REFUSED, STUCK, Definition
+from statemachine.machine.definition import REFUSED, STALE_FAILURE, STUCK, Definition
 from statemachine.machine.duration import spell
 from statemachine.machine.report import Keys
 
@@ -80,7 +80,7 @@ def _never(prover: Prover, counted: str) -> Iterator[tuple[str, str, tuple[str, 
     if len(way) + 1 > limits.steps:
         yield "steps", f"{limits.steps} steps", told(product, way, goal)
     if limits.calls is not None:
-        calls, way = _cheapest(product, _calls, goal)
+        calls, way = _cheapest(product, _calls(prover), goal)
         if calls + (space.states[counted].do is not None) > limits.calls:
             yield "calls", f"{limits.calls} calls", told(product, way, goal)
     if limits.elapsed is not None:
@@ -89,10 +89,17 @@ def _never(prover: Prover, counted: str) -> Iterator[tuple[str, str, tuple[str, 
             yield "elapsed", spell(limits.elapsed), told(product, way, goal)
 
 
-def _calls(state: str, arc: Arc, attempt: int) -> float:
-    answers = {"done", "partial"}
-    made = all(e in answers or (e.startswith("failed.") and e != REFUSED) for e in arc.events)
-    return 1 if made and STUCK not in arc.events else 0
+def _calls(prover: Prover) -> Least:
+    definition = prover.space.definition
+
+    def calls(name: str, arc: Arc, attempt: int) -> float:
+        if prover.space.states[name].do is None:
+            return 0  # what undoes a call counts for no limit
+        unmade = {REFUSED, STUCK} | ({STALE_FAILURE} if can_be_stale(definition, name) else set())
+        made = (e in ("done", "partial") or e.startswith("failed.") for e in arc.events)
+        return 1 if all(made) and unmade.isdisjoint(arc.events) else 0
+
+    return calls
 
 
 def _seconds(prover: Prover) -> Least:
