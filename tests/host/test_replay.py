@@ -195,6 +195,7 @@ def test_what_another_version_worded_otherwise_is_told_with_both_versions(
         async with Runtime(tmp_path / "runs.db") as here:
             begun = await here.start(file, {})
             off = (await fork_run(here, begun.run, 1)).snapshot.run
+            await asyncio.sleep(0.05)  # until its time is over, too
             return begun.run, (await here.resume(off)).run
 
     with monkeypatch.context() as before:
