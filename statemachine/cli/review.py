@@ -112,8 +112,6 @@ class Review:
         lines.append(f"{counted(same, 'run')} would take the same path{others}.")
         for (state, before, after), times in self._waits.most_common(_MOST):
             lines.append(f"- `{state}` waits {spell(after)} instead of {spell(before)} ({_times(times)})")
-        if any(after > before for _, before, after in self._waits):
-            lines.append("\nWhat else would have come while a run waits longer, nobody knows.")
         if self._other_code:
             names = ", ".join(f"`{name}`" for name in self._other_code)
             lines.append(

@@ -21,6 +21,7 @@ from statemachine.kernel import (
     Event,
     Immediate,
     Ledger,
+    PendingApproval,
     PendingCall,
     Snapshot,
     Step,
@@ -93,7 +94,7 @@ class Comparison:
     Attributes:
         steps: Steps that both take alike.
         difference: The first decision that differs; None when all are the same.
-        waits: Waits up to there that are longer or shorter; what else would have come in a longer one, nobody knows.
+        waits: Waits up to there that are longer or shorter.
     """
 
     steps: int
@@ -206,17 +207,24 @@ class _SideBySide:
     def _cut_short(
         self, event: Event, at: float, was: Mapping[str, float], now: Mapping[str, float]
     ) -> tuple[Cause, str] | None:
-        """Return why a call would have had more time, or less, than the one whose answer is recorded."""
+        """Return why a call, or others, would have had more time, or less, than is recorded."""
         assert self._was is not None
         call = self._was.pending
-        if not isinstance(call, PendingCall) or call.phase != "sent":
-            return None
+        match call:
+            case PendingCall(phase="sent", tool=tool):
+                what = f"the call of {tool}"
+            case PendingApproval(tool=tool):
+                what = f"approval of {tool}"
+            case None:
+                what = "the wait for an event"
+            case _:
+                return None
         if event.name in _TIMEOUTS and event.name in was:
             if now.get(event.name, math.inf) - self._shift <= was[event.name]:
                 return None
             cause: Cause = "limit" if event.name == "limit.elapsed" else "timeout"
-            return cause, f"the call of {call.tool} was cut short by `{event.name}`; it has more time now"
-        if event.outcome is None:
+            return cause, f"{what} was cut short by `{event.name}`; it has more time now"
+        if event.outcome is None or not isinstance(call, PendingCall):
             return None
         had, has = (d.declaration.tools[call.tool].timeout for d in (self._old, self._new))
         failure = event.outcome.failure
