@@ -176,9 +176,11 @@ def declarations(draw: st.DrawFn) -> dict[str, Any]:
 
 
 outputs = st.sampled_from([GOOD, GOOD, GOOD, BAD, {"ok": True}, None])
+answered = st.sampled_from([GOOD, GOOD, GOOD, BAD, {"ok": True, "score": 0.0, "size": 0}])
+"""What tools give, read by their type before the kernel sees it; what people say of a call is not."""
 costs = st.none() | st.fixed_dictionaries({"usd": st.sampled_from([0.1, 1.0])})
 outcomes = st.builds(
-    Outcome, outputs, costs, not_done=st.sampled_from([(), ("b",)]), observed=st.none() | st.floats(0, 4e9)
+    Outcome, answered, costs, not_done=st.sampled_from([(), ("b",)]), observed=st.none() | st.floats(0, 4e9)
 ) | st.builds(
     Outcome,
     cost=costs,

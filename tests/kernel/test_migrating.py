@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from statemachine.journal.replay import replay
 from statemachine.kernel import DECIDED, Event, PendingApproval, PendingCall, Snapshot, due, step
 from statemachine.kernel.migrating import move
-from statemachine.machine import types
 from statemachine.machine.definition import Definition
 from statemachine.machine.model import Declaration
 from statemachine.machine.resolve import resolve
@@ -220,16 +217,6 @@ def undo() -> Any:
     return Event("undo", by="ann")
 
 
-def fits(definition: Definition, context: Mapping[str, Any]) -> bool:
-    """Return whether a context is as the types of its fields have it, defaults filled in."""
-    adapters = {name: types.adapter(definition.types[name]) for name in context}
-    try:
-        read = {name: adapters[name].validate_python(value) for name, value in context.items()}
-    except ValidationError:
-        return False
-    return {name: adapters[name].dump_python(value, mode="json") for name, value in read.items()} == context
-
-
 @given(declarations().flatmap(lambda d: st.tuples(st.just(d), st.data())))
 @check
 def test_any_run_moves_to_an_equal_version_at_any_time_and_conforms_across_the_switch(case: Any) -> None:
@@ -256,8 +243,6 @@ def test_any_run_moves_to_an_equal_version_at_any_time_and_conforms_across_the_s
         mine, theirs = steps[-1].snapshot, step(old, last.snapshot, event, at).snapshot
         if isinstance(last.snapshot.pending, PendingApproval):
             continue  # the old version's request is void: the new one asks anew
-        if not fits(old, last.snapshot.context):
-            continue  # a tool's output is read by its type before the kernel sees it; here it was not
         assert (mine.state, mine.context, mine.status) == (theirs.state, theirs.context, theirs.status)
     versions = {new.digest: new}.__getitem__
     told = replay(old, "run", journal([made for made in steps if made.entries]), versions)
